@@ -1,0 +1,171 @@
+import { isUtf8 } from 'node:buffer';
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { invalidType, MillraceError, messageOf } from './errors.ts';
+import type { Check } from './options.ts';
+
+/** An item as it is stored. Text stands for its UTF-8 bytes: what is text already is spared a copy. */
+export type Body = string | Uint8Array;
+
+/** Turns values into bytes and back. What it throws makes an item invalid. */
+export interface Codec {
+  /** The bytes to store for a value. */
+  encode(value: unknown): Uint8Array;
+  /** The value of stored bytes. `null` and `undefined` are refused: no object stream can carry them. */
+  decode(bytes: Uint8Array): unknown;
+}
+
+/** A codec of ours may give text, too. */
+interface BodyCodec {
+  encode(value: unknown): Body;
+  decode(bytes: Uint8Array): unknown;
+}
+
+function bufferOf(bytes: ArrayBufferView): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+const REPLACEMENT = '\uFFFD';
+
+/** JSON text (RFC 8259): UTF-8, and no value that is `null` as a whole, for that would end the stream that pulls it. */
+const json: BodyCodec = {
+  encode(value) {
+    const text: string | undefined = JSON.stringify(value);
+    if (text === undefined) throw new TypeError(`a value of type ${typeof value} has no JSON`);
+    if (text === 'null') throw new TypeError('its JSON is null, which would end the stream that pulls it');
+    return text;
+  },
+  decode(bytes) {
+    const buffer = bufferOf(bytes);
+    const text = buffer.toString();
+    // Decoding puts a replacement character where bytes are not UTF-8: only a text that has one needs the closer look.
+    if (text.includes(REPLACEMENT) && !isUtf8(buffer)) throw new TypeError('the bytes are not UTF-8');
+    return JSON.parse(text);
+  },
+};
+
+/** Bytes as they are: Buffers, typed arrays and strings go in, Buffers come out. */
+const raw: BodyCodec = {
+  encode(value) {
+    if (typeof value === 'string') {
+      if (!value.isWellFormed()) throw new TypeError('the string has a lone surrogate, which UTF-8 cannot hold');
+      return value;
+    }
+    if (ArrayBuffer.isView(value)) return bufferOf(value);
+    throw new TypeError(`the raw codec takes strings and bytes, not a value of type ${typeof value}`);
+  },
+  decode: bufferOf,
+};
+
+const CODECS = { json, raw };
+
+/** The `codec` option: the name of one of ours, or one of your own. */
+export type CodecOption = keyof typeof CODECS | Codec;
+
+/** Checks the `codec` option. */
+export const codec: Check = (value, name) => {
+  if (typeof value === 'string' && Object.hasOwn(CODECS, value)) return;
+  const { encode, decode } = (value ?? {}) as Partial<Codec>;
+  if (typeof encode !== 'function' || typeof decode !== 'function') {
+    throw invalidType(name, "'json', 'raw' or an object with the functions encode and decode", value);
+  }
+};
+
+/** Checks the `schema` option: a Standard Schema, version 1 (https://standardschema.dev). */
+export const schema: Check = (value, name) => {
+  const standard = (value as Partial<StandardSchemaV1> | null | undefined)?.['~standard'];
+  if (typeof standard?.validate !== 'function') throw invalidType(name, 'a Standard Schema', value);
+};
+
+/** What a stream lets in and out: its codec, its schema, and how many bytes an item may have. */
+export class ItemCodec {
+  readonly #codec: BodyCodec;
+  readonly #schema: StandardSchemaV1 | undefined;
+  readonly #maxBytes: number;
+
+  constructor(options: { codec: CodecOption; schema?: StandardSchemaV1 | undefined; maxBytes: number }) {
+    this.#codec = typeof options.codec === 'string' ? CODECS[options.codec] : options.codec;
+    this.#schema = options.schema;
+    this.#maxBytes = options.maxBytes;
+  }
+
+  /** The bytes of a value. Throws `ERR_MILLRACE_INVALID_ITEM` and `ERR_MILLRACE_TOO_LARGE`. */
+  encode(value: unknown): Body {
+    let body: Body;
+    try {
+      body = this.#codec.encode(value);
+      if (typeof body !== 'string' && !(body instanceof Uint8Array)) throw new TypeError('the codec gave no bytes');
+    } catch (cause) {
+      throw invalidItem(`the codec refuses it: ${messageOf(cause)}`, value, cause);
+    }
+    this.#checkSize(body, value);
+    return body;
+  }
+
+  /** The value of stored bytes. Throws `ERR_MILLRACE_INVALID_ITEM` and `ERR_MILLRACE_TOO_LARGE`. */
+  decode(bytes: Uint8Array): unknown {
+    this.#checkSize(bytes, bytes);
+    let value: unknown;
+    try {
+      value = this.#codec.decode(bytes);
+    } catch (cause) {
+      throw invalidItem(`the codec refuses it: ${messageOf(cause)}`, bytes, cause);
+    }
+    return carried(value, bytes);
+  }
+
+  /** The value of stored bytes, as the schema lets it pass. Rejects as {@link decode} and {@link validate}. */
+  async decodeValid(bytes: Uint8Array): Promise<unknown> {
+    return carried(await this.validate(this.decode(bytes), bytes), bytes);
+  }
+
+  /** Whether there is a schema, so that items must go through {@link validate}. */
+  get validates(): boolean {
+    return this.#schema !== undefined;
+  }
+
+  /** What the schema makes of a value. Rejects with `ERR_MILLRACE_INVALID_ITEM`, naming `item`. */
+  async validate(value: unknown, item: unknown): Promise<unknown> {
+    if (!this.#schema) return value;
+    let result: StandardSchemaV1.Result<unknown>;
+    try {
+      result = await this.#schema['~standard'].validate(value);
+    } catch (cause) {
+      throw invalidItem(`the schema threw: ${messageOf(cause)}`, item, cause);
+    }
+    if (result.issues) throw invalidItem(`the schema refuses it: ${describe(result.issues)}`, item, result.issues);
+    return result.value;
+  }
+
+  #checkSize(body: Body, item: unknown): void {
+    // UTF-8 takes at most three bytes for a unit of a string: most strings need no closer count.
+    if (typeof body === 'string' && body.length * 3 <= this.#maxBytes) return;
+    const bytes = byteLength(body);
+    if (bytes <= this.#maxBytes) return;
+    throw new MillraceError('TOO_LARGE', `An item of ${bytes} bytes is larger than maxBytes, ${this.#maxBytes}`, {
+      item,
+    });
+  }
+}
+
+/** The number of bytes a body takes. */
+export function byteLength(body: Body): number {
+  return typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
+}
+
+/** `value`, unless no object stream can carry it. */
+function carried(value: unknown, item: unknown): unknown {
+  if (value !== null && value !== undefined) return value;
+  throw invalidItem(`it is ${value}, which no object stream can carry`, item);
+}
+
+function invalidItem(why: string, item: unknown, cause?: unknown): MillraceError {
+  return new MillraceError('INVALID_ITEM', `Invalid item: ${why}`, { item, cause });
+}
+
+function describe(issues: readonly StandardSchemaV1.Issue[]): string {
+  const texts = issues.map(({ path, message }) => {
+    const keys = path?.map((part) => String(typeof part === 'object' ? part.key : part)) ?? [];
+    return keys.length > 0 ? `${keys.join('.')}: ${message}` : message;
+  });
+  return texts.join('; ');
+}

@@ -1,0 +1,222 @@
+import type { Cluster, Redis } from 'ioredis';
+import type { ConnectionStats, Driver, DriverConnection, Supports } from './driver.ts';
+import { invalidType, invalidValue, MillraceError } from './errors.ts';
+import { type CloseOptions, closeTimeout, integer, prefix, withDefaults } from './options.ts';
+import { Deadline } from './timeout.ts';
+
+const everything = { sides: true, maxLength: true } as const satisfies Supports;
+
+const redis: Driver = {
+  supports: everything,
+  connect: async (target, options) => (await import('./drivers/redis/connection.ts')).connectRedis(target, options),
+};
+
+/** By URL scheme. Each loads its code when it is first used: who works with `memory:` never loads ioredis. */
+const drivers = new Map<string, Driver>([
+  [
+    'memory',
+    {
+      supports: everything,
+      connect: async (target, options) => (await import('./drivers/memory.ts')).connectMemory(String(target), options),
+    },
+  ],
+  ['redis', redis],
+  ['rediss', redis],
+]);
+
+/**
+ * Makes `connect()` and the `connection` option understand the URLs of one more scheme; a driver that is there under that name
+ * already is replaced. What a driver must do stands in `millrace/driver`.
+ *
+ * @param scheme letters, digits, `+`, `-` and `.`, as RFC 3986 has it, without the colon
+ * @throws ERR_INVALID_ARG_VALUE, ERR_INVALID_ARG_TYPE
+ */
+export function registerDriver(scheme: string, driver: Driver): void {
+  if (typeof scheme !== 'string') throw invalidType('scheme', 'of type string', scheme);
+  if (!/^[a-z][a-z0-9+.-]*$/.test(scheme)) throw invalidValue('scheme', "a URL's scheme in lower case", scheme);
+  const { connect, supports } = (driver ?? {}) as Partial<Driver>;
+  if (typeof connect !== 'function' || typeof supports !== 'object') {
+    throw invalidType('driver', 'an object with supports and connect', driver);
+  }
+  drivers.set(scheme, driver);
+}
+
+/** The options of {@link connect}. */
+export interface ConnectOptions {
+  /** Stands before every queue's name, so that several programs can share a broker. Of the letters of a queue's name. */
+  prefix?: string;
+  /** The most clients that wait for items at a time. Streams beyond take turns. By default as many as there are streams. */
+  maxClients?: number;
+}
+
+/** A stream, as its connection sees it. */
+export interface ConnectedStream {
+  readonly destroyed: boolean;
+  close(options: Required<CloseOptions>): Promise<void>;
+  destroy(error: Error): unknown;
+  emit(event: 'ready'): boolean;
+}
+
+/** For the streams alone: these members are no part of the public face. */
+export const internal: unique symbol = Symbol('millrace.internal');
+
+/** One broker, shared by any number of streams. Made by {@link connect}. */
+export class Connection implements AsyncDisposable {
+  readonly #target: string | object;
+  readonly #options: ConnectOptions;
+  readonly #driver: Driver;
+  #opening: Promise<DriverConnection> | undefined;
+  #opened: DriverConnection | undefined;
+  #closing: Promise<void> | undefined;
+  readonly #pulling = new Set<ConnectedStream>();
+  readonly #pushing = new Set<ConnectedStream>();
+
+  /** @internal */
+  constructor(target: string | object, driver: Driver, options: ConnectOptions) {
+    this.#target = target;
+    this.#driver = driver;
+    this.#options = options;
+  }
+
+  /**
+   * Resolves once the broker answers, however long that takes. Each look opens the connection if it is not open.
+   * Rejects with `ERR_MILLRACE_REFUSED` (wrong password), `ERR_MILLRACE_NOT_SUPPORTED` (a broker too old) or
+   * `ERR_MILLRACE_CLOSED`.
+   */
+  get ready(): Promise<void> {
+    return this.#open().then((connection) => connection.ready());
+  }
+
+  /** How many network clients are open, and how many streams wait for their turn at one (see `maxClients`). */
+  stats(): ConnectionStats {
+    return this.#opened?.stats() ?? { clients: 0, waiting: 0 };
+  }
+
+  /**
+   * Closes the streams that are still open and lets go of the broker: first those that pull (they stop, and what they
+   * hold flows on or is given back), then those that push (they end, and what they hold is stored). Safe to call twice.
+   * Rejects, once all is closed, with what could not be stored or given back in time.
+   */
+  close(options?: CloseOptions): Promise<void> {
+    const timeout = closeTimeout(options);
+    this.#closing ??= this.#close(timeout);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** @internal */
+  readonly [internal] = {
+    supports: (): Supports => this.#driver.supports,
+    closing: (): boolean => this.#closing !== undefined,
+    add: (stream: ConnectedStream, kind: 'pulling' | 'pushing'): void => {
+      (kind === 'pulling' ? this.#pulling : this.#pushing).add(stream);
+    },
+    delete: (stream: ConnectedStream): void => {
+      this.#pulling.delete(stream);
+      this.#pushing.delete(stream);
+    },
+    /** The driver's connection for a stream under construction, which is told when the broker answers, or never will. */
+    open: async (stream: ConnectedStream, signal: AbortSignal): Promise<DriverConnection> => {
+      const connection = await this.#open();
+      connection.ready(signal).then(
+        () => stream.destroyed || stream.emit('ready'),
+        (error) => signal.aborted || stream.destroy(error),
+      );
+      return connection;
+    },
+  };
+
+  async #open(): Promise<DriverConnection> {
+    if (this.#closing) throw new MillraceError('CLOSED', 'The connection is closed');
+    const { prefix = '', maxClients = Number.MAX_SAFE_INTEGER } = this.#options;
+    this.#opening ??= Promise.resolve(this.#driver.connect(this.#target, { prefix, maxClients }));
+    this.#opened = await this.#opening;
+    return this.#opened;
+  }
+
+  async #close(timeout: number): Promise<void> {
+    const deadline = new Deadline(timeout);
+    const failures: unknown[] = [];
+    for (const streams of [this.#pulling, this.#pushing]) {
+      const closing = Array.from(streams, (stream) => stream.close({ timeout: deadline.left }));
+      const results = await Promise.allSettled(closing);
+      failures.push(...results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : [])));
+    }
+    await (await this.#opening?.catch(() => undefined))?.close();
+    if (failures.length === 1) throw failures[0];
+    if (failures.length > 1) throw new AggregateError(failures, `${failures.length} streams could not close in order`);
+  }
+}
+
+/**
+ * Gives a connection to a broker, and opens it when a stream first needs it.
+ *
+ * @param target a URL: `redis://user:password@host:port/db`, `rediss://…` (TLS), `memory:` (this process alone, new
+ *   each time), `memory:name` (shared in the process), or any scheme that was registered. Or an ioredis client, which
+ *   is not used itself: its options are, in clients of our own. By default the environment's `MILLRACE_URL`, else
+ *   `redis://127.0.0.1:6379`.
+ * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE where target or options are wrong;
+ *   ERR_MILLRACE_NOT_SUPPORTED for a Cluster client
+ */
+export function connect(target: string | Redis | Cluster = defaultUrl(), options?: ConnectOptions): Connection {
+  const checked = withDefaults(options, { prefix, maxClients: integer(1) }, {});
+  return new Connection(target, driverFor(target), checked);
+}
+
+function defaultUrl(): string {
+  return process.env['MILLRACE_URL'] ?? 'redis://127.0.0.1:6379';
+}
+
+function driverFor(target: unknown): Driver {
+  if (typeof target === 'object' && target !== null && 'duplicate' in target && 'options' in target) {
+    return checkClient(target as Redis | Cluster);
+  }
+  if (typeof target !== 'string') throw invalidType('url', 'a URL or an ioredis client', target);
+  const driver = drivers.get(target.slice(0, target.indexOf(':')));
+  if (!driver) {
+    throw invalidValue(
+      'url',
+      `a URL that begins with one of ${[...drivers.keys()].join(':, ')}:`,
+      withoutPassword(target),
+    );
+  }
+  if (driver === redis && !URL.canParse(target)) throw invalidValue('url', 'a valid URL', withoutPassword(target));
+  return driver;
+}
+
+function withoutPassword(url: string): string {
+  return url.replace(/:[^:@/]*@/, ':…@');
+}
+
+function checkClient(client: Redis | Cluster): Driver {
+  if (client.isCluster)
+    throw new MillraceError('NOT_SUPPORTED', 'An ioredis Cluster is not supported; give a Redis client');
+  const { keyPrefix } = client.options;
+  if (keyPrefix)
+    throw invalidValue('url.options.keyPrefix', "empty: connect()'s own prefix takes its place", keyPrefix);
+  return redis;
+}
+
+/** The connections of streams that were given a URL or nothing: one for each URL. They sleep while no stream is open. */
+const shared = new Map<string, Connection>();
+
+/** The connection that a stream's `connection` option means. */
+export function connectionFor(option: string | Connection = defaultUrl()): Connection {
+  if (option instanceof Connection) {
+    if (option[internal].closing()) throw new MillraceError('CLOSED', 'The connection is closed');
+    return option;
+  }
+  if (typeof option !== 'string') throw invalidType('options.connection', 'a URL or what connect() gave', option);
+  const connection = shared.get(option) ?? connect(option);
+  shared.set(option, connection);
+  return connection;
+}
+
+/** Throws `ERR_MILLRACE_NOT_SUPPORTED` where a connection's broker can't do what an option asks for. */
+export function requireSupport(connection: Connection, ability: keyof Supports, asked: string): void {
+  if (connection[internal].supports()[ability]) return;
+  throw new MillraceError('NOT_SUPPORTED', `The broker of this connection does not support ${asked}`);
+}

@@ -1,0 +1,157 @@
+import genericPool, { type Pool } from 'generic-pool';
+import type { Redis } from 'ioredis';
+import type { Side } from '../../driver.ts';
+import type { RedisConnection } from './connection.ts';
+import { isAnswer } from './refusals.ts';
+
+/** How long one pop waits at most, in milliseconds: half of what a client's silence may last. */
+const LONGEST_POP = 1500;
+
+/** How long a stream that must wait for its turn should wait at most, and how short turns may get for it. */
+const LONGEST_WAIT = 1000;
+const SHORTEST_TURN = 20;
+
+/** How long a client that nobody waits with is kept, and how often that is looked at, in milliseconds. */
+const IDLE = 5000;
+
+/** How long generic-pool lets somebody wait for a client before it says so; whoever waits then asks again. */
+const ACQUIRE_TIMEOUT = 60_000;
+
+/** A client of its own for pops that block. One connection is one life: after any error it is thrown away. */
+export class BlockingClient {
+  readonly #redis: Redis;
+  #id: number | undefined;
+  #waiting = false;
+  #opened = false;
+
+  constructor(redis: Redis) {
+    this.#redis = redis;
+  }
+
+  /** Whether it can still be used. */
+  get alive(): boolean {
+    return !this.#opened || this.#redis.status === 'ready';
+  }
+
+  /** Connects, the first time. */
+  async open(): Promise<void> {
+    if (this.#opened) return;
+    this.#opened = true;
+    await this.#redis.connect();
+    this.#id = await this.#redis.client('ID').catch((error) => {
+      // Without the permission a pop can't be cut short: it is waited out.
+      if (isAnswer(error)) return undefined;
+      throw error;
+    });
+  }
+
+  /** Takes 1 to `max` items from a list, waiting for at most `milliseconds`; none if there came none. */
+  async pop(key: string, side: Side, max: number, milliseconds: number): Promise<Buffer[]> {
+    this.#waiting = true;
+    try {
+      const end = side === 'left' ? 'LEFT' : 'RIGHT';
+      const answer = await this.#redis.callBuffer('BLMPOP', milliseconds / 1000, 1, key, end, 'COUNT', max);
+      return (answer as [Buffer, Buffer[]] | null)?.[1] ?? [];
+    } finally {
+      this.#waiting = false;
+    }
+  }
+
+  /**
+   * Cuts the pop under way short, without losing what it may have taken. Redis answers 0 when the pop has not arrived yet, or
+   * is answered already: so this is repeated until it takes, or the pop is over.
+   */
+  async unblock(connection: RedisConnection, signal: AbortSignal): Promise<void> {
+    for (let attempt = 0; this.#waiting && this.#id !== undefined; attempt += 1) {
+      try {
+        const commands = await connection.online(signal);
+        if (!this.#waiting || (await commands.client('UNBLOCK', this.#id)) === 1) return;
+      } catch (error) {
+        // Not allowed, or no connection: the pop ends by itself.
+        if (isAnswer(error) || signal.aborted) return;
+      }
+      if (attempt > 10) await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  close(): void {
+    this.#redis.disconnect();
+  }
+}
+
+/** The blocking clients of one connection, in the care of generic-pool. */
+export class BlockingPool {
+  readonly #pool: Pool<BlockingClient>;
+  readonly #max: number;
+  #warned = false;
+
+  constructor(newClient: () => Redis, max: number) {
+    this.#max = max;
+    // `create` never fails and never waits, for generic-pool would try again in a busy loop: who borrows a client opens it.
+    const factory = {
+      create: async () => new BlockingClient(newClient()),
+      destroy: async (client: BlockingClient) => client.close(),
+    };
+    this.#pool = genericPool.createPool(factory, {
+      max,
+      idleTimeoutMillis: IDLE,
+      evictionRunIntervalMillis: IDLE,
+      acquireTimeoutMillis: ACQUIRE_TIMEOUT,
+    });
+  }
+
+  get size(): number {
+    return this.#pool.size;
+  }
+
+  /** How many wait for a client. */
+  get waiting(): number {
+    return this.#pool.pending;
+  }
+
+  /** How long the next pop may wait, in milliseconds: shorter where others wait for their turn. */
+  get turn(): number {
+    const waiting = this.#pool.pending;
+    if (waiting === 0) return LONGEST_POP;
+    return Math.max(SHORTEST_TURN, Math.floor((LONGEST_WAIT * this.#max) / (this.#max + waiting)));
+  }
+
+  /** A client that can be used, in the order asked. */
+  async acquire(): Promise<BlockingClient> {
+    if (this.#pool.borrowed >= this.#max) this.#warn();
+    for (;;) {
+      const client = await this.#pool.acquire();
+      if (client.alive) return client;
+      await this.#pool.destroy(client);
+    }
+  }
+
+  release(client: BlockingClient): void {
+    void this.#pool.release(client);
+  }
+
+  /** Throws a borrowed client away. */
+  destroy(client: BlockingClient): void {
+    void this.#pool.destroy(client);
+  }
+
+  /** Closes the clients that nobody waits with. */
+  async clear(): Promise<void> {
+    await this.#pool.clear();
+  }
+
+  /** Closes every client, when all that were borrowed are back. */
+  async close(): Promise<void> {
+    await this.#pool.drain();
+    await this.#pool.clear();
+  }
+
+  #warn(): void {
+    if (this.#warned) return;
+    this.#warned = true;
+    process.emitWarning(
+      `More streams wait for items than maxClients (${this.#max}) allows clients: they take turns, which costs time`,
+      { code: 'MILLRACE_MAX_CLIENTS' },
+    );
+  }
+}

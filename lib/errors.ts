@@ -1,0 +1,77 @@
+import { inspect } from 'node:util';
+
+/** What went wrong, one word each. A user sees it as `ERR_MILLRACE_` and the word. */
+const CODES = {
+  /** The broker could not be reached in time, or went away for good: what was asked may be asked again. */
+  CONNECTION: { retryable: true },
+  /** The stream or the connection had been closed. */
+  CLOSED: { retryable: false },
+  /** Something did not end within its time limit. */
+  TIMEOUT: { retryable: true },
+  /** The broker refused, and will refuse again: wrong type, wrong password, no permission. `cause` is its answer. */
+  REFUSED: { retryable: false },
+  /** An item that codec or schema refuses, or that no object stream can carry. */
+  INVALID_ITEM: { retryable: false },
+  /** An item of more bytes than `maxBytes`. */
+  TOO_LARGE: { retryable: false },
+  /** The broker, or its version, cannot do what was asked. */
+  NOT_SUPPORTED: { retryable: false },
+} as const satisfies Record<string, { retryable: boolean }>;
+
+/** The part of an error's code behind `ERR_MILLRACE_`. */
+export type Code = keyof typeof CODES;
+
+/**
+ * The one error class of this package. Arguments that are wrong are reported by Node's own codes instead
+ * (`ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`).
+ */
+export class MillraceError extends Error {
+  /** `ERR_MILLRACE_` and one of the words of {@link Code}. */
+  readonly code: `ERR_MILLRACE_${Code}`;
+  /** Whether the same call may succeed later without any change. */
+  readonly retryable: boolean;
+  /** The item that was refused, where it was one: the value at a push, the stored bytes at a pull. */
+  readonly item?: unknown;
+
+  /** @internal */
+  constructor(code: Code, message: string, options: { cause?: unknown; item?: unknown } = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined);
+    this.name = 'MillraceError';
+    this.code = `ERR_MILLRACE_${code}`;
+    this.retryable = CODES[code].retryable;
+    if ('item' in options) this.item = options.item;
+  }
+}
+
+/** The text of anything that was thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+function shown(value: unknown): string {
+  return inspect(value, { depth: 0, maxStringLength: 100, breakLength: Infinity });
+}
+
+/** Node's error for an argument of the wrong type. */
+export function invalidType(name: string, allowed: string, received: unknown): TypeError {
+  const error = new TypeError(`The "${name}" ${kindOf(name)} must be ${allowed}. Received ${shown(received)}`);
+  return Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' });
+}
+
+/** Node's error for an argument of the right type and a value that is not allowed. */
+export function invalidValue(name: string, allowed: string, received: unknown): TypeError {
+  const error = new TypeError(`The "${name}" ${kindOf(name)} must be ${allowed}. Received ${shown(received)}`);
+  return Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' });
+}
+
+/** Node's error for a number out of its range. */
+export function outOfRange(name: string, allowed: string, received: unknown): RangeError {
+  const error = new RangeError(
+    `The value of "${name}" is out of range. It must be ${allowed}. Received ${shown(received)}`,
+  );
+  return Object.assign(error, { code: 'ERR_OUT_OF_RANGE' });
+}
+
+function kindOf(name: string): string {
+  return name.includes('.') ? 'property' : 'argument';
+}

@@ -1,0 +1,331 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { ItemCodec, schema } from './codec.ts';
+import { type Connection, connectionFor, internal, requireSupport } from './connect.ts';
+import type { Receiver } from './driver.ts';
+import { MillraceError, messageOf } from './errors.ts';
+import {
+  CLOSE_TIMEOUT,
+  type CloseOptions,
+  checkQueueName,
+  closeTimeout,
+  type Filled,
+  milliseconds,
+  oneOf,
+  reserve,
+  withDefaults,
+} from './options.ts';
+import { Prefetch } from './prefetch.ts';
+import { type StreamOptions, streamChecks, streamDefaults } from './stream-options.ts';
+import { addAbortSignal, Readable } from './streams.ts';
+import { Deadline, within } from './timeout.ts';
+
+/** The options of a {@link PullStream}. */
+export interface PullOptions extends StreamOptions {
+  /** From which end items come: `'right'` (default), first in first out, or `'left'`, last in first out. */
+  side?: 'left' | 'right';
+  /** Milliseconds without an item after which the stream ends by itself. Default: it never does. */
+  timeout?: number;
+}
+
+const checks = { ...streamChecks, side: oneOf('left', 'right'), timeout: milliseconds, schema };
+
+const defaults = { ...streamDefaults, side: 'right' } as const satisfies PullOptions;
+
+/**
+ * A Readable of the values in a queue. What it pops is gone from the broker: at most once.
+ *
+ * - It holds at most `highWaterMark` items, popped and not yet read; with 0 it pops one when one is read.
+ * - `pause()`, a slow pipe and `unpipe()` stop a pop that waits, without losing an item. {@link close}, `destroy()`, `break` out
+ *   of `for await` and an abort do so too, and give back what was not read, in order, where it came from.
+ * - When the connection breaks, or the broker is away, it goes on by itself. An answer that was lost with a connection takes
+ *   its items with it: an `'unanswered'` event says how many that can be at most.
+ * - An item that codec, schema or `maxBytes` refuse, and `null`, which no object stream can carry, goes byte for byte to the
+ *   queue's dead letters; an `'invalid'` event bears the error, whose `item` is the bytes.
+ *
+ * Events beside a Readable's: `'ready'` when the broker answers, `'unanswered'`, `'invalid'`. Fails with
+ * `ERR_MILLRACE_REFUSED`, `ERR_MILLRACE_NOT_SUPPORTED`, and `ERR_MILLRACE_CONNECTION` where items could not be given back.
+ *
+ * @typeParam Out what it gives: the schema's output where there is one
+ */
+// biome-ignore lint/suspicious/noExplicitAny: what a user who names no type gets
+export class PullStream<Out = any> extends Readable {
+  readonly #connection: Connection;
+  readonly #queue: string;
+  readonly #options: Filled<PullOptions, typeof defaults>;
+  readonly #codec: ItemCodec;
+  readonly #prefetch: Prefetch;
+  readonly #destroying = new AbortController();
+  #receiver: Receiver | undefined;
+  /** The ask under way. */
+  #receiving: Promise<void> | undefined;
+  /** What has come last, and how many of it have been handed to Node. */
+  #arrived: readonly Uint8Array[] = [];
+  #delivered = 0;
+  #validating: Promise<void> | undefined;
+  /** The bytes of what Node holds, and maybe of some before: its last `readableLength` are what nobody has read. */
+  #held: Uint8Array[] = [];
+  readonly #deadLetters = new Set<Promise<void>>();
+  #paused = false;
+  /** Whether somebody has tried to read since the last item was handed over. */
+  #wanted = false;
+  #stopping = false;
+  #closing: Promise<void> | undefined;
+  #patience = CLOSE_TIMEOUT;
+  #lost: MillraceError | undefined;
+
+  /**
+   * @param queue 1 to 128 letters, digits and any of `. _ : / -`
+   * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE where name or options are wrong;
+   *   ERR_MILLRACE_NOT_SUPPORTED where the broker can't do what they ask; ERR_MILLRACE_CLOSED where the connection is closed
+   */
+  // biome-ignore lint/suspicious/noExplicitAny: a schema takes what it takes
+  constructor(queue: string, options?: PullOptions & { schema?: StandardSchemaV1<any, Out> }) {
+    checkQueueName(queue);
+    const checked = withDefaults<PullOptions & { schema?: StandardSchemaV1 }, typeof defaults>(
+      options,
+      checks,
+      defaults,
+    );
+    const connection = connectionFor(checked.connection);
+    if (checked.side !== 'right') requireSupport(connection, 'sides', `side: '${checked.side}'`);
+    super({ objectMode: true, highWaterMark: checked.highWaterMark });
+    this.#connection = connection;
+    this.#queue = queue;
+    this.#options = checked;
+    this.#codec = new ItemCodec(checked);
+    this.#prefetch = new Prefetch(checked.highWaterMark);
+    connection[internal].add(this, 'pulling');
+    if (checked.signal) addAbortSignal(checked.signal, this);
+  }
+
+  /**
+   * Stops pulling and lets what is held flow on, then the stream ends; where nobody reads it is given back at once, and so is
+   * what is left when the time is over. Resolves when the stream is closed. Rejects with `ERR_MILLRACE_CONNECTION`, which says
+   * how many items could not be given back. Safe to call twice.
+   */
+  close(options?: CloseOptions): Promise<void> {
+    const timeout = closeTimeout(options);
+    this.#closing ??= this.#close(timeout);
+    return this.#closing;
+  }
+
+  /** Destroys the stream, and resolves when what it held is given back. Rejects where that failed, as {@link close} does. */
+  override async [Symbol.asyncDispose](): Promise<void> {
+    const closed = this.#whenClosed();
+    this.destroy();
+    await closed;
+  }
+
+  override [Symbol.asyncIterator](): NodeJS.AsyncIterator<Out> {
+    return super[Symbol.asyncIterator]();
+  }
+
+  override pause(): this {
+    this.#paused = true;
+    if (this.#receiving) this.#receiver?.cancel();
+    return super.pause();
+  }
+
+  override resume(): this {
+    this.#paused = false;
+    super.resume();
+    this.#pull();
+    return this;
+  }
+
+  /** As Node's, but for a destroyed stream: it gives nothing any more, for what it held is on its way back. */
+  override read(size?: number): Out | null {
+    if (this.destroyed) return null;
+    if (size !== 0) {
+      this.#paused = false;
+      this.#wanted = true;
+    }
+    const value: Out | null = super.read(size);
+    this.#pull();
+    return value;
+  }
+
+  override _construct(callback: (error?: Error | null) => void): void {
+    this.#connection[internal].open(this, this.#destroying.signal).then((connection) => {
+      this.#receiver = connection.receiver(this.#queue, {
+        side: this.#options.side,
+        onUnanswered: (atMost) => this.emit('unanswered', atMost),
+      });
+      callback();
+    }, callback);
+  }
+
+  override _read(): void {
+    this.#pull();
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.#shutDown().then((lost) => {
+      this.#lost = lost;
+      // One error is all a stream can end with: a loss that comes on top of another must not go unsaid.
+      if (error && lost) process.emitWarning(lost);
+      callback(error ?? lost ?? null);
+    });
+  }
+
+  /** Asks for as many items as there is room for, unless that is under way, or nobody wants any. */
+  #pull(): void {
+    if (!this.#receiver || this.#receiving || this.#paused || this.#stopping || this.destroyed) return;
+    if (this.readableHighWaterMark === 0 && !this.#wanted && !this.readableFlowing) return;
+    const max = this.#prefetch.next(this.readableLength + this.#undelivered + this.#deadLetters.size);
+    if (max > 0) this.#receiving = this.#receive(this.#receiver, max);
+  }
+
+  async #receive(receiver: Receiver, max: number): Promise<void> {
+    const idle = this.#watchIdleness(receiver);
+    try {
+      const items = await receiver.receive(max);
+      this.#prefetch.received(max, items);
+      this.#arrived = this.#undelivered === 0 ? items : [...this.#arrived.slice(this.#delivered), ...items];
+      this.#delivered = 0;
+    } catch (error) {
+      this.destroy(error as Error);
+      return;
+    } finally {
+      this.#receiving = undefined;
+      idle?.stop();
+    }
+    if (idle?.over && this.#undelivered === 0) this.#end();
+    // The next ask goes out before these are handed over: so the broker works while the consumer does.
+    this.#pull();
+    if (!this.#codec.validates) this.#deliver();
+    else this.#validating ??= this.#deliverValid().finally(() => (this.#validating = undefined));
+  }
+
+  /** Ends an ask that has lasted as long as the `timeout` option says. */
+  #watchIdleness(receiver: Receiver): { over: boolean; stop(): void } | undefined {
+    const { timeout } = this.#options;
+    if (timeout === undefined) return undefined;
+    const timer = setTimeout(() => {
+      watch.over = true;
+      receiver.cancel();
+    }, timeout);
+    const watch = { over: false, stop: () => clearTimeout(timer) };
+    return watch;
+  }
+
+  #end(): void {
+    this.#stopping = true;
+    if (!this.destroyed) this.push(null);
+  }
+
+  get #undelivered(): number {
+    return this.#arrived.length - this.#delivered;
+  }
+
+  /** Hands over what has arrived. */
+  #deliver(): void {
+    while (this.#undelivered > 0 && !this.destroyed) {
+      const bytes = this.#arrived[this.#delivered++] as Uint8Array;
+      let value: unknown;
+      try {
+        value = this.#codec.decode(bytes);
+      } catch (error) {
+        this.#refuse(bytes, error as MillraceError);
+        continue;
+      }
+      this.#handOver(value, bytes);
+    }
+  }
+
+  /** Hands over what has arrived, one after the other, as the schema lets it pass. */
+  async #deliverValid(): Promise<void> {
+    while (this.#undelivered > 0 && !this.destroyed) {
+      const bytes = this.#arrived[this.#delivered] as Uint8Array;
+      const result = await this.#codec.decodeValid(bytes).then(
+        (value) => ({ value }),
+        (error: MillraceError) => ({ error }),
+      );
+      if (this.destroyed) return;
+      this.#delivered += 1;
+      if ('error' in result) this.#refuse(bytes, result.error);
+      else this.#handOver(result.value, bytes);
+    }
+  }
+
+  #handOver(value: unknown, bytes: Uint8Array): void {
+    const before = this.readableLength;
+    this.push(value);
+    if (this.readableLength === before) return;
+    if (before === 0) this.#held = [];
+    else if (this.#held.length > 4 * this.readableHighWaterMark) this.#held = this.#held.slice(-before);
+    this.#held.push(bytes);
+  }
+
+  #refuse(bytes: Uint8Array, error: MillraceError): void {
+    const letter = (this.#receiver as Receiver).deadLetter(bytes, error.message);
+    const kept = letter.then(
+      () => {
+        this.#deadLetters.delete(kept);
+        this.emit('invalid', error);
+        this.#pull();
+      },
+      (failure) => void this.destroy(failure),
+    );
+    this.#deadLetters.add(kept);
+  }
+
+  async #close(timeout: number): Promise<void> {
+    if (this.closed) return;
+    const closed = this.#whenClosed();
+    const unread = this.readableFlowing === null && this.listenerCount('readable') === 0;
+    if (unread || !this.#receiver || this.destroyed) {
+      this.#patience = timeout;
+      this.destroy();
+    } else {
+      this.#patience = reserve(timeout);
+      await within(Promise.race([this.#drain(), closed]), timeout - this.#patience).catch(() => this.destroy());
+    }
+    await closed;
+  }
+
+  /** Pulls no more, and ends behind what is held; resolves, if ever, when all that is read. */
+  async #drain(): Promise<void> {
+    this.#stopping = true;
+    this.#receiver?.cancel();
+    await this.#receiving;
+    await this.#validating;
+    this.#end();
+    await new Promise((resolve) => this.once('close', resolve));
+  }
+
+  /** Resolves when the stream is closed; rejects where it lost items by it. */
+  async #whenClosed(): Promise<void> {
+    if (this.closed) return;
+    // Whoever waits here is told by a rejection: the stream's 'error' need not find anybody else.
+    this.on('error', () => {});
+    await new Promise((resolve) => this.once('close', resolve));
+    if (this.#lost) throw this.#lost;
+  }
+
+  /** Stops the pop under way, gives back what nobody has read, and says what could not be given back. */
+  async #shutDown(): Promise<MillraceError | undefined> {
+    const deadline = new Deadline(this.#patience);
+    this.#destroying.abort();
+    this.#connection[internal].delete(this);
+    const receiver = this.#receiver;
+    if (!receiver) return undefined;
+    receiver.cancel();
+    const underWay = Promise.all([this.#receiving, this.#validating, ...this.#deadLetters]);
+    await within(underWay, deadline.left).catch(() => {});
+    const unread = this.#held.slice(this.#held.length - this.readableLength);
+    const rest = [...unread, ...this.#arrived.slice(this.#delivered)];
+    let lost: MillraceError | undefined;
+    if (rest.length > 0)
+      lost = await within(receiver.giveBack(rest), deadline.left).then(() => undefined, this.#loss(rest));
+    await within(receiver.close(), deadline.left).catch(() => {});
+    return lost;
+  }
+
+  #loss(items: readonly Uint8Array[]) {
+    return (cause: unknown): MillraceError => {
+      const what = `${items.length} items popped from queue "${this.#queue}" could not be given back`;
+      return new MillraceError('CONNECTION', `${what}: ${messageOf(cause)}`, { cause, item: items });
+    };
+  }
+}

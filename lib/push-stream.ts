@@ -1,0 +1,405 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { byteLength, ItemCodec, schema } from './codec.ts';
+import { type Connection, connectionFor, internal, requireSupport } from './connect.ts';
+import type { Body, Sender } from './driver.ts';
+import { MillraceError } from './errors.ts';
+import {
+  abortSignal,
+  CLOSE_TIMEOUT,
+  type CloseOptions,
+  checkQueueName,
+  closeTimeout,
+  type Filled,
+  integer,
+  oneOf,
+  reserve,
+  withDefaults,
+} from './options.ts';
+import { BATCH_BYTES } from './prefetch.ts';
+import { type StreamOptions, streamChecks, streamDefaults } from './stream-options.ts';
+import { addAbortSignal, finished, Writable } from './streams.ts';
+import { within } from './timeout.ts';
+
+/** The options of a {@link PushStream}. */
+export interface PushOptions extends StreamOptions {
+  /** At which end items go in: `'left'` (default), behind all others, or `'right'`, before them. */
+  side?: 'left' | 'right';
+  /** The length at which the queue counts as full: writes wait until it is shorter. Default: none. */
+  maxLength?: number;
+  /** What becomes of an item that codec, schema or `maxBytes` refuse: see {@link PushStream}. Default `'fail'`. */
+  invalid?: 'fail' | 'skip';
+}
+
+/** The options of one {@link PushStream.send}. */
+export interface SendOptions {
+  /** Rejects the promise with its reason. An item that is on its way already may still be stored. */
+  signal?: AbortSignal;
+}
+
+const checks = {
+  ...streamChecks,
+  side: oneOf('left', 'right'),
+  maxLength: integer(1),
+  invalid: oneOf('fail', 'skip'),
+  schema,
+};
+
+const defaults = { ...streamDefaults, side: 'left', invalid: 'fail' } as const satisfies PushOptions;
+
+/** How many commands are on their way at a time, and how many items one carries at most. */
+const COMMANDS = 2;
+const COMMAND_ITEMS = 128;
+
+type Callback = (error?: Error | null) => void;
+
+/** A value whose writer wants to know what became of it. All others travel bare. */
+class Write {
+  readonly value: unknown;
+  /** Whether it fails alone, as `send()` promises. */
+  readonly alone: boolean;
+  #done: Callback | undefined;
+
+  constructor(value: unknown, done: Callback, alone: boolean) {
+    this.value = value;
+    this.alone = alone;
+    this.#done = done;
+  }
+
+  get settled(): boolean {
+    return this.#done === undefined;
+  }
+
+  /** Tells its writer, in a tick of its own: what a callback throws shall not meet anybody else. */
+  settle(error?: Error | null): void {
+    if (!this.#done) return;
+    process.nextTick(this.#done, error);
+    this.#done = undefined;
+  }
+}
+
+/** A write that is not to be stored. */
+class Refused {
+  readonly write: unknown;
+  readonly error: Error;
+
+  constructor(write: unknown, error: Error) {
+    this.write = write;
+    this.error = error;
+  }
+}
+
+function settle(write: unknown, error?: Error): void {
+  if (write instanceof Write) write.settle(error);
+}
+
+function valueIn(write: unknown): unknown {
+  return write instanceof Write ? write.value : write;
+}
+
+/** What one command carries: the writes, and the bytes of each. */
+interface Batch {
+  readonly writes: unknown[];
+  readonly bodies: Body[];
+}
+
+/**
+ * A Writable that puts what is written into a queue.
+ *
+ * - The callback of a write, and the promise of {@link send}, come when the broker has stored that item; `'finish'` when all
+ *   are stored. While the broker is away, or the queue is full, writes wait, and go on by themselves.
+ * - What is written while commands are on their way becomes the next batch. `highWaterMark` items wait here before `write()`
+ *   answers false; at most half as many more are on their way.
+ * - An item that codec, schema or `maxBytes` refuse is not stored. With `invalid: 'fail'` all that was written before it is
+ *   stored, then the stream is destroyed with an error whose `item` is the value; with `'skip'` an `'invalid'` event bears
+ *   that error and the stream goes on. What is stored is the value as written, not what the schema makes of it.
+ *
+ * Events beside a Writable's: `'ready'` when the broker answers, `'pushed'` with each value that is stored, `'invalid'`.
+ * Fails with `ERR_MILLRACE_REFUSED`, `ERR_MILLRACE_INVALID_ITEM`, `ERR_MILLRACE_TOO_LARGE`, `ERR_MILLRACE_NOT_SUPPORTED`.
+ *
+ * @typeParam In what {@link send} takes; `write()` stays Node's, which takes anything
+ */
+// biome-ignore lint/suspicious/noExplicitAny: what a user who names no type gets
+export class PushStream<In = any> extends Writable {
+  readonly #connection: Connection;
+  readonly #queue: string;
+  readonly #options: Filled<PushOptions, typeof defaults>;
+  readonly #codec: ItemCodec;
+  readonly #destroying = new AbortController();
+  #sender: Sender | undefined;
+  /** What Node handed over last, how far it has been taken, and Node's callback for it. */
+  #writes: readonly unknown[] = [];
+  #taken = 0;
+  #accept: Callback | undefined;
+  /** The bytes of the next write, where it did not fit into the last batch. */
+  #encoded: Body | undefined;
+  #commands = 0;
+  #itemsOnTheirWay = 0;
+  /** The item that the stream fails with, as soon as all before it are stored. */
+  #refused: Refused | undefined;
+  #finish: Callback | undefined;
+  #closing: Promise<void> | undefined;
+  #patience = CLOSE_TIMEOUT;
+
+  /**
+   * @param queue 1 to 128 letters, digits and any of `. _ : / -`
+   * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE where name or options are wrong;
+   *   ERR_MILLRACE_NOT_SUPPORTED where the broker can't do what they ask; ERR_MILLRACE_CLOSED where the connection is closed
+   */
+  constructor(queue: string, options?: PushOptions & { schema?: StandardSchemaV1<In, unknown> }) {
+    checkQueueName(queue);
+    const checked = withDefaults<PushOptions & { schema?: StandardSchemaV1 }, typeof defaults>(
+      options,
+      checks,
+      defaults,
+    );
+    const connection = connectionFor(checked.connection);
+    if (checked.side !== 'left') requireSupport(connection, 'sides', `side: '${checked.side}'`);
+    if (checked.maxLength !== undefined) requireSupport(connection, 'maxLength', 'maxLength');
+    super({ objectMode: true, highWaterMark: checked.highWaterMark });
+    this.#connection = connection;
+    this.#queue = queue;
+    this.#options = checked;
+    this.#codec = new ItemCodec(checked);
+    connection[internal].add(this, 'pushing');
+    if (checked.signal) addAbortSignal(checked.signal, this);
+  }
+
+  /**
+   * Stores one item, in its place among what is written. Resolves when the broker has it. Rejects alone, without harm to the
+   * stream: with `ERR_MILLRACE_INVALID_ITEM` or `ERR_MILLRACE_TOO_LARGE`, when `signal` is aborted, with
+   * `ERR_MILLRACE_CLOSED` when the stream has ended; and with the stream's error where it fails as a whole.
+   */
+  async send(value: In, options?: SendOptions): Promise<void> {
+    const { signal } = withDefaults<SendOptions, object>(options, { signal: abortSignal }, {});
+    signal?.throwIfAborted();
+    if (!this.writable) throw new MillraceError('CLOSED', `The stream to queue "${this.#queue}" has ended`);
+    let abort: (() => void) | undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const write = new Write(value, (error) => (error ? reject(error) : resolve()), true);
+        abort = () => write.settle(signal?.reason);
+        signal?.addEventListener('abort', abort);
+        this.#write(write);
+      });
+    } finally {
+      if (abort) signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  /** As Node's; the callback comes when the item is stored, or with why it is not. */
+  override write(chunk: unknown, callback?: (error: Error | null | undefined) => void): boolean;
+  override write(
+    chunk: unknown,
+    encoding: BufferEncoding,
+    callback?: (error: Error | null | undefined) => void,
+  ): boolean;
+  override write(chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
+    const done = typeof encoding === 'function' ? encoding : callback;
+    if (typeof done !== 'function' || chunk === null) return this.#write(chunk);
+    return this.#write(new Write(chunk, done as Callback, false));
+  }
+
+  /**
+   * Ends the stream and resolves when all is stored. Rejects with the stream's error, and with `ERR_MILLRACE_TIMEOUT`, which
+   * says how many items were not stored, when it takes too long. Safe to call twice.
+   */
+  close(options?: CloseOptions): Promise<void> {
+    const timeout = closeTimeout(options);
+    this.#closing ??= this.#close(timeout);
+    return this.#closing;
+  }
+
+  /** {@link close}, with its default time limit. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  override _construct(callback: Callback): void {
+    const { side, maxLength } = this.#options;
+    this.#connection[internal].open(this, this.#destroying.signal).then((connection) => {
+      this.#sender = connection.sender(this.#queue, { side, maxLength });
+      callback();
+    }, callback);
+  }
+
+  override _write(chunk: unknown, _encoding: BufferEncoding, callback: Callback): void {
+    this.#take([chunk], callback);
+  }
+
+  override _writev(chunks: { chunk: unknown }[], callback: Callback): void {
+    this.#take(
+      chunks.map(({ chunk }) => chunk),
+      callback,
+    );
+  }
+
+  override _final(callback: Callback): void {
+    this.#finish = callback;
+    this.#flush();
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.#shutDown(error).then(() => callback(error));
+  }
+
+  /** Hands a write to Node, gathering those of one tick: without, batches of one and of many alternate. */
+  #write(write: unknown): boolean {
+    if (this.writableLength === 0 && this.writableCorked === 0) {
+      this.cork();
+      process.nextTick(() => this.uncork());
+    }
+    // Node's own callback comes when a write is accepted, which is too early; it is of use where a write never gets so far.
+    if (write instanceof Write) return super.write(write, (error) => error && write.settle(error));
+    return super.write(write);
+  }
+
+  #take(writes: readonly unknown[], accept: Callback): void {
+    this.#accept = accept;
+    this.#taken = 0;
+    this.#writes = [];
+    const ready = (checked: readonly unknown[]): void => {
+      this.#writes = checked;
+      this.#flush();
+    };
+    if (this.#codec.validates) this.#validate(writes).then(ready);
+    else ready(writes);
+  }
+
+  /** The writes, where the schema refuses one replaced by its refusal, which waits for its turn. */
+  #validate(writes: readonly unknown[]): Promise<unknown[]> {
+    const check = async (write: unknown): Promise<unknown> => {
+      try {
+        await this.#codec.validate(valueIn(write), valueIn(write));
+        return write;
+      } catch (error) {
+        return new Refused(write, error as Error);
+      }
+    };
+    return Promise.all(writes.map(check));
+  }
+
+  /** Sends what there is as long as there is a command to spare, then takes more from Node, or finishes. */
+  #flush(): void {
+    if (this.destroyed) return;
+    while (this.#commands < COMMANDS && this.#taken < this.#writes.length && !this.#refused) {
+      const batch = this.#nextBatch();
+      if (batch.bodies.length > 0) void this.#store(batch);
+    }
+    if (this.#refused) {
+      if (this.#itemsOnTheirWay === 0) this.destroy(this.#refused.error);
+      return;
+    }
+    if (this.#taken < this.#writes.length) return;
+    if (this.#accept && this.#itemsOnTheirWay <= this.writableHighWaterMark / 2) this.#acceptMore();
+    else if (this.#finish && this.#itemsOnTheirWay === 0) this.#finish();
+  }
+
+  /** Lets Node hand over what it has gathered. */
+  #acceptMore(): void {
+    const accept = this.#accept;
+    this.#accept = undefined;
+    accept?.();
+  }
+
+  /** The next writes that fit into one command: none, if all were refused. */
+  #nextBatch(): Batch {
+    const batch: Batch = { writes: [], bodies: [] };
+    const most = Math.min(COMMAND_ITEMS, Math.ceil(this.writableHighWaterMark / 2) || 1);
+    let bytes = 0;
+    while (batch.bodies.length < most && this.#taken < this.#writes.length) {
+      const write = this.#writes[this.#taken];
+      const body = this.#encoded ?? this.#encode(write);
+      this.#encoded = undefined;
+      if (body !== undefined) {
+        bytes += byteLength(body);
+        if (bytes > BATCH_BYTES && batch.bodies.length > 0) {
+          this.#encoded = body;
+          break;
+        }
+        batch.writes.push(write);
+        batch.bodies.push(body);
+      }
+      this.#taken += 1;
+      if (this.#refused) break;
+    }
+    return batch;
+  }
+
+  /** The bytes of a write, unless its writer has given it up or it is refused. */
+  #encode(write: unknown): Body | undefined {
+    if (write instanceof Refused) return this.#refuse(write.write, write.error);
+    if (write instanceof Write && write.settled) return undefined;
+    try {
+      return this.#codec.encode(valueIn(write));
+    } catch (error) {
+      return this.#refuse(write, error as Error);
+    }
+  }
+
+  #refuse(write: unknown, error: Error): undefined {
+    const alone = write instanceof Write && write.alone;
+    if (alone || this.#options.invalid === 'skip') {
+      settle(write, error);
+      if (!alone) this.emit('invalid', error);
+    } else {
+      this.#refused = new Refused(write, error);
+    }
+  }
+
+  async #store({ writes, bodies }: Batch): Promise<void> {
+    this.#commands += 1;
+    this.#itemsOnTheirWay += bodies.length;
+    let failure: Error | undefined;
+    try {
+      await this.#sender?.send(bodies);
+    } catch (error) {
+      failure = error as Error;
+    }
+    this.#commands -= 1;
+    this.#itemsOnTheirWay -= bodies.length;
+    for (const write of writes) settle(write, failure);
+    if (failure) {
+      this.destroy(failure);
+      return;
+    }
+    if (this.listenerCount('pushed') > 0) for (const write of writes) this.emit('pushed', valueIn(write));
+    this.#flush();
+  }
+
+  /** How many items the broker is not known to have. */
+  get #unstored(): number {
+    return this.writableLength - (this.#accept ? this.#taken : 0) + this.#itemsOnTheirWay;
+  }
+
+  async #close(timeout: number): Promise<void> {
+    if (this.closed) return;
+    if (!this.destroyed && !this.writableEnded) this.end();
+    const closed = new Promise<void>((resolve, reject) => {
+      const stop = finished(this, (error) => {
+        stop();
+        if (error) reject(error);
+        else resolve();
+      });
+    });
+    this.#patience = reserve(timeout);
+    await within(closed, timeout - this.#patience).catch(() => {
+      const message = `${this.#unstored} items for queue "${this.#queue}" were not stored within ${timeout} ms`;
+      this.destroy(new MillraceError('TIMEOUT', message));
+    });
+    await closed;
+  }
+
+  /** Waits for what is on its way, and tells all others that they are not stored. */
+  async #shutDown(error: Error | null): Promise<void> {
+    this.#destroying.abort();
+    if (this.#sender) await within(this.#sender.close(), this.#patience).catch(() => {});
+    settle(this.#refused?.write, this.#refused?.error);
+    const reason = error ?? new MillraceError('CLOSED', `The stream to queue "${this.#queue}" was destroyed`);
+    for (const write of this.#writes.slice(this.#taken)) {
+      settle(write instanceof Refused ? write.write : write, reason);
+    }
+    // Node tells those it still has.
+    this.#acceptMore();
+    this.#connection[internal].delete(this);
+  }
+}
