@@ -4,7 +4,7 @@ import { invalidType, MillraceError, messageOf } from './errors.ts';
 import type { Check } from './options.ts';
 
 /** An item as it is stored. Text stands for its UTF-8 bytes: what is text already is spared a copy. */
-export type Body = string | Uint8Array;
+export type Body = string | Buffer;
 
 /** Turns values into bytes and back. What it throws makes an item invalid. */
 export interface Codec {
@@ -16,8 +16,8 @@ export interface Codec {
 
 /** A codec of ours may give text, too. */
 interface BodyCodec {
-  encode(value: unknown): Body;
-  decode(bytes: Uint8Array): unknown;
+  encode(value: unknown): string | Uint8Array;
+  decode(bytes: Buffer): unknown;
 }
 
 function bufferOf(bytes: ArrayBufferView): Buffer {
@@ -35,10 +35,9 @@ const json: BodyCodec = {
     return text;
   },
   decode(bytes) {
-    const buffer = bufferOf(bytes);
-    const text = buffer.toString();
+    const text = bytes.toString();
     // Decoding puts a replacement character where bytes are not UTF-8: only a text that has one needs the closer look.
-    if (text.includes(REPLACEMENT) && !isUtf8(buffer)) throw new TypeError('the bytes are not UTF-8');
+    if (text.indexOf(REPLACEMENT) !== -1 && !isUtf8(bytes)) throw new TypeError('the bytes are not UTF-8');
     return JSON.parse(text);
   },
 };
@@ -53,7 +52,7 @@ const raw: BodyCodec = {
     if (ArrayBuffer.isView(value)) return bufferOf(value);
     throw new TypeError(`the raw codec takes strings and bytes, not a value of type ${typeof value}`);
   },
-  decode: bufferOf,
+  decode: (bytes) => bytes,
 };
 
 const CODECS = { json, raw };
@@ -92,8 +91,10 @@ export class ItemCodec {
   encode(value: unknown): Body {
     let body: Body;
     try {
-      body = this.#codec.encode(value);
-      if (typeof body !== 'string' && !(body instanceof Uint8Array)) throw new TypeError('the codec gave no bytes');
+      const encoded = this.#codec.encode(value);
+      if (typeof encoded === 'string') body = encoded;
+      else if (encoded instanceof Uint8Array) body = bufferOf(encoded);
+      else throw new TypeError('the codec gave no bytes');
     } catch (cause) {
       throw invalidItem(`the codec refuses it: ${messageOf(cause)}`, value, cause);
     }
@@ -102,7 +103,7 @@ export class ItemCodec {
   }
 
   /** The value of stored bytes. Throws `ERR_MILLRACE_INVALID_ITEM` and `ERR_MILLRACE_TOO_LARGE`. */
-  decode(bytes: Uint8Array): unknown {
+  decode(bytes: Buffer): unknown {
     this.#checkSize(bytes, bytes);
     let value: unknown;
     try {
@@ -114,7 +115,7 @@ export class ItemCodec {
   }
 
   /** The value of stored bytes, as the schema lets it pass. Rejects as {@link decode} and {@link validate}. */
-  async decodeValid(bytes: Uint8Array): Promise<unknown> {
+  async decodeValid(bytes: Buffer): Promise<unknown> {
     return carried(await this.validate(this.decode(bytes), bytes), bytes);
   }
 
@@ -136,20 +137,15 @@ export class ItemCodec {
     return result.value;
   }
 
-  #checkSize(body: Body, item: unknown): void {
+  #checkSize(body: string | Uint8Array, item: unknown): void {
     // UTF-8 takes at most three bytes for a unit of a string: most strings need no closer count.
-    if (typeof body === 'string' && body.length * 3 <= this.#maxBytes) return;
-    const bytes = byteLength(body);
+    if (body.length * 3 <= this.#maxBytes) return;
+    const bytes = Buffer.byteLength(body);
     if (bytes <= this.#maxBytes) return;
     throw new MillraceError('TOO_LARGE', `An item of ${bytes} bytes is larger than maxBytes, ${this.#maxBytes}`, {
       item,
     });
   }
-}
-
-/** The number of bytes a body takes. */
-export function byteLength(body: Body): number {
-  return typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
 }
 
 /** `value`, unless no object stream can carry it. */

@@ -84,13 +84,13 @@ export interface Receiver {
    * Takes 1 to `max` items, waiting until there are any; none only when cancelled. Goes on by itself when the broker was away.
    * One call at a time. Rejects, with a MillraceError, when the broker refuses for good.
    */
-  receive(max: number): Promise<Uint8Array[]>;
+  receive(max: number): Promise<Buffer[]>;
   /** Makes the call under way resolve soon: with none, or with what was taken meanwhile. No item is lost by it. */
   cancel(): void;
   /** Puts items back where they came from, so that they would be received again in this order. Waits as a send does. */
-  giveBack(items: readonly Uint8Array[]): Promise<void>;
+  giveBack(items: readonly Buffer[]): Promise<void>;
   /** Keeps an item that nobody can read, byte for byte, beside the queue, with the reason. Waits as a send does. */
-  deadLetter(item: Uint8Array, reason: string): Promise<void>;
+  deadLetter(item: Buffer, reason: string): Promise<void>;
   /** Gives up what waits, and resolves when nothing is on its way any more. */
   close(): Promise<void>;
 }

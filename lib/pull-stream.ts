@@ -59,11 +59,11 @@ export class PullStream<Out = any> extends Readable {
   /** The ask under way. */
   #receiving: Promise<void> | undefined;
   /** What has come last, and how many of it have been handed to Node. */
-  #arrived: readonly Uint8Array[] = [];
+  #arrived: readonly Buffer[] = [];
   #delivered = 0;
   #validating: Promise<void> | undefined;
   /** The bytes of what Node holds, and maybe of some before: its last `readableLength` are what nobody has read. */
-  #held: Uint8Array[] = [];
+  #held: Buffer[] = [];
   readonly #deadLetters = new Set<Promise<void>>();
   #paused = false;
   /** Whether somebody has tried to read since the last item was handed over. */
@@ -221,7 +221,7 @@ export class PullStream<Out = any> extends Readable {
   /** Hands over what has arrived. */
   #deliver(): void {
     while (this.#undelivered > 0 && !this.destroyed) {
-      const bytes = this.#arrived[this.#delivered++] as Uint8Array;
+      const bytes = this.#arrived[this.#delivered++] as Buffer;
       let value: unknown;
       try {
         value = this.#codec.decode(bytes);
@@ -236,7 +236,7 @@ export class PullStream<Out = any> extends Readable {
   /** Hands over what has arrived, one after the other, as the schema lets it pass. */
   async #deliverValid(): Promise<void> {
     while (this.#undelivered > 0 && !this.destroyed) {
-      const bytes = this.#arrived[this.#delivered] as Uint8Array;
+      const bytes = this.#arrived[this.#delivered] as Buffer;
       const result = await this.#codec.decodeValid(bytes).then(
         (value) => ({ value }),
         (error: MillraceError) => ({ error }),
@@ -248,7 +248,7 @@ export class PullStream<Out = any> extends Readable {
     }
   }
 
-  #handOver(value: unknown, bytes: Uint8Array): void {
+  #handOver(value: unknown, bytes: Buffer): void {
     const before = this.readableLength;
     this.push(value);
     if (this.readableLength === before) return;
@@ -257,7 +257,7 @@ export class PullStream<Out = any> extends Readable {
     this.#held.push(bytes);
   }
 
-  #refuse(bytes: Uint8Array, error: MillraceError): void {
+  #refuse(bytes: Buffer, error: MillraceError): void {
     const letter = (this.#receiver as Receiver).deadLetter(bytes, error.message);
     const kept = letter.then(
       () => {
@@ -322,7 +322,7 @@ export class PullStream<Out = any> extends Readable {
     return lost;
   }
 
-  #loss(items: readonly Uint8Array[]) {
+  #loss(items: readonly Buffer[]) {
     return (cause: unknown): MillraceError => {
       const what = `${items.length} items popped from queue "${this.#queue}" could not be given back`;
       return new MillraceError('CONNECTION', `${what}: ${messageOf(cause)}`, { cause, item: items });

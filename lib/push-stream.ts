@@ -1,5 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { byteLength, ItemCodec, schema } from './codec.ts';
+import { ItemCodec, schema } from './codec.ts';
 import { type Connection, connectionFor, internal, requireSupport } from './connect.ts';
 import type { Body, Sender } from './driver.ts';
 import { MillraceError } from './errors.ts';
@@ -44,11 +44,29 @@ const checks = {
   schema,
 };
 
-const defaults = { ...streamDefaults, side: 'left', invalid: 'fail' } as const satisfies PushOptions;
+const defaults = {
+  ...streamDefaults,
+  highWaterMark: 512,
+  side: 'left',
+  invalid: 'fail',
+} as const satisfies PushOptions;
 
 /** How many commands are on their way at a time, and how many items one carries at most. */
 const COMMANDS = 2;
 const COMMAND_ITEMS = 128;
+
+/** So few bytes that as many items as fit into one command fit into its bytes, too. */
+const SMALL = BATCH_BYTES / COMMAND_ITEMS;
+
+/** The bytes of a body, or for a small one an upper bound that is had for less: UTF-8 takes at most three for a unit. */
+function cost(body: Body): number {
+  return body.length * 3 <= SMALL ? body.length * 3 : Buffer.byteLength(body);
+}
+
+/** A write, as Node hands it over. */
+interface Chunk {
+  readonly chunk: unknown;
+}
 
 type Callback = (error?: Error | null) => void;
 
@@ -96,10 +114,10 @@ function valueIn(write: unknown): unknown {
   return write instanceof Write ? write.value : write;
 }
 
-/** What one command carries: the writes, and the bytes of each. */
+/** What one command carries, and those of the writes that somebody wants to hear of. */
 interface Batch {
-  readonly writes: unknown[];
   readonly bodies: Body[];
+  readonly watched: unknown[];
 }
 
 /**
@@ -127,7 +145,7 @@ export class PushStream<In = any> extends Writable {
   readonly #destroying = new AbortController();
   #sender: Sender | undefined;
   /** What Node handed over last, how far it has been taken, and Node's callback for it. */
-  #writes: readonly unknown[] = [];
+  #writes: readonly Chunk[] = [];
   #taken = 0;
   #accept: Callback | undefined;
   /** The bytes of the next write, where it did not fit into the last batch. */
@@ -223,14 +241,11 @@ export class PushStream<In = any> extends Writable {
   }
 
   override _write(chunk: unknown, _encoding: BufferEncoding, callback: Callback): void {
-    this.#take([chunk], callback);
+    this.#take([{ chunk }], callback);
   }
 
-  override _writev(chunks: { chunk: unknown }[], callback: Callback): void {
-    this.#take(
-      chunks.map(({ chunk }) => chunk),
-      callback,
-    );
+  override _writev(chunks: Chunk[], callback: Callback): void {
+    this.#take(chunks, callback);
   }
 
   override _final(callback: Callback): void {
@@ -253,11 +268,11 @@ export class PushStream<In = any> extends Writable {
     return super.write(write);
   }
 
-  #take(writes: readonly unknown[], accept: Callback): void {
+  #take(writes: readonly Chunk[], accept: Callback): void {
     this.#accept = accept;
     this.#taken = 0;
     this.#writes = [];
-    const ready = (checked: readonly unknown[]): void => {
+    const ready = (checked: readonly Chunk[]): void => {
       this.#writes = checked;
       this.#flush();
     };
@@ -266,13 +281,13 @@ export class PushStream<In = any> extends Writable {
   }
 
   /** The writes, where the schema refuses one replaced by its refusal, which waits for its turn. */
-  #validate(writes: readonly unknown[]): Promise<unknown[]> {
-    const check = async (write: unknown): Promise<unknown> => {
+  #validate(writes: readonly Chunk[]): Promise<Chunk[]> {
+    const check = async ({ chunk }: Chunk): Promise<Chunk> => {
       try {
-        await this.#codec.validate(valueIn(write), valueIn(write));
-        return write;
+        await this.#codec.validate(valueIn(chunk), valueIn(chunk));
+        return { chunk };
       } catch (error) {
-        return new Refused(write, error as Error);
+        return { chunk: new Refused(chunk, error as Error) };
       }
     };
     return Promise.all(writes.map(check));
@@ -303,21 +318,22 @@ export class PushStream<In = any> extends Writable {
 
   /** The next writes that fit into one command: none, if all were refused. */
   #nextBatch(): Batch {
-    const batch: Batch = { writes: [], bodies: [] };
-    const most = Math.min(COMMAND_ITEMS, Math.ceil(this.writableHighWaterMark / 2) || 1);
+    const batch: Batch = { bodies: [], watched: [] };
+    const watching = this.listenerCount('pushed') > 0;
+    const most = Math.min(COMMAND_ITEMS, Math.ceil(this.writableHighWaterMark / 2 / COMMANDS) || 1);
     let bytes = 0;
     while (batch.bodies.length < most && this.#taken < this.#writes.length) {
-      const write = this.#writes[this.#taken];
+      const write = this.#writes[this.#taken]?.chunk;
       const body = this.#encoded ?? this.#encode(write);
       this.#encoded = undefined;
       if (body !== undefined) {
-        bytes += byteLength(body);
+        bytes += cost(body);
         if (bytes > BATCH_BYTES && batch.bodies.length > 0) {
           this.#encoded = body;
           break;
         }
-        batch.writes.push(write);
         batch.bodies.push(body);
+        if (watching || write instanceof Write) batch.watched.push(write);
       }
       this.#taken += 1;
       if (this.#refused) break;
@@ -346,7 +362,7 @@ export class PushStream<In = any> extends Writable {
     }
   }
 
-  async #store({ writes, bodies }: Batch): Promise<void> {
+  async #store({ bodies, watched }: Batch): Promise<void> {
     this.#commands += 1;
     this.#itemsOnTheirWay += bodies.length;
     let failure: Error | undefined;
@@ -357,12 +373,12 @@ export class PushStream<In = any> extends Writable {
     }
     this.#commands -= 1;
     this.#itemsOnTheirWay -= bodies.length;
-    for (const write of writes) settle(write, failure);
+    for (const write of watched) settle(write, failure);
     if (failure) {
       this.destroy(failure);
       return;
     }
-    if (this.listenerCount('pushed') > 0) for (const write of writes) this.emit('pushed', valueIn(write));
+    if (this.listenerCount('pushed') > 0) for (const write of watched) this.emit('pushed', valueIn(write));
     this.#flush();
   }
 
@@ -395,8 +411,8 @@ export class PushStream<In = any> extends Writable {
     if (this.#sender) await within(this.#sender.close(), this.#patience).catch(() => {});
     settle(this.#refused?.write, this.#refused?.error);
     const reason = error ?? new MillraceError('CLOSED', `The stream to queue "${this.#queue}" was destroyed`);
-    for (const write of this.#writes.slice(this.#taken)) {
-      settle(write instanceof Refused ? write.write : write, reason);
+    for (const { chunk } of this.#writes.slice(this.#taken)) {
+      settle(chunk instanceof Refused ? chunk.write : chunk, reason);
     }
     // Node tells those it still has.
     this.#acceptMore();

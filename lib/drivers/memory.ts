@@ -30,7 +30,7 @@ function entry<T>(map: Map<string, T>, name: string, Type: new () => T): T {
 
 /** An item that no stream could read. */
 interface DeadLetter {
-  readonly bytes: Uint8Array;
+  readonly bytes: Buffer;
   readonly reason: string;
   readonly time: number;
 }
@@ -48,7 +48,7 @@ class Store {
 
 /** A list with two ends. Items go in at the left and out at the right, so the array is kept the other way round. */
 class Items {
-  #array: Uint8Array[] = [];
+  #array: Buffer[] = [];
   /** Where the rightmost item is: what lies before it has been taken. */
   #right = 0;
 
@@ -56,13 +56,13 @@ class Items {
     return this.#array.length - this.#right;
   }
 
-  put(side: Side, item: Uint8Array): void {
+  put(side: Side, item: Buffer): void {
     if (side === 'left') this.#array.push(item);
     else if (this.#right > 0) this.#array[--this.#right] = item;
     else this.#array.unshift(item);
   }
 
-  take(side: Side, max: number): Uint8Array[] {
+  take(side: Side, max: number): Buffer[] {
     const count = Math.min(max, this.length);
     if (side === 'left') return this.#array.splice(this.#array.length - count, count).reverse();
     const taken = this.#array.slice(this.#right, this.#right + count);
@@ -107,12 +107,12 @@ class Queue {
     return this.#items.length;
   }
 
-  put(side: Side, items: Iterable<Uint8Array>): void {
+  put(side: Side, items: Iterable<Buffer>): void {
     for (const item of items) this.#items.put(side, item);
     this.receivers.retry();
   }
 
-  take(side: Side, max: number): Uint8Array[] {
+  take(side: Side, max: number): Buffer[] {
     const items = this.#items.take(side, max);
     if (items.length > 0) this.senders.retry();
     return items;
@@ -160,7 +160,7 @@ class MemorySender implements Sender {
 
   send(batch: readonly Body[]): Promise<void> {
     // Copied, as a broker would: what is stored does not change when its writer's bytes do.
-    let rest = batch.map((body) => Buffer.from(body as Uint8Array));
+    let rest = batch.map((body) => Buffer.from(body as Buffer));
     return new Promise((resolve, reject) => {
       const storeWhatFits = (): boolean => {
         const room = Math.max(0, this.#maxLength - this.#queue.length);
@@ -196,7 +196,7 @@ class MemoryReceiver implements Receiver {
     this.#side = options.side;
   }
 
-  receive(max: number): Promise<Uint8Array[]> {
+  receive(max: number): Promise<Buffer[]> {
     return new Promise((resolve) => {
       const take = (): boolean => {
         const items = this.#queue.take(this.#side, max);
@@ -216,11 +216,11 @@ class MemoryReceiver implements Receiver {
     this.#cancel?.();
   }
 
-  async giveBack(items: readonly Uint8Array[]): Promise<void> {
+  async giveBack(items: readonly Buffer[]): Promise<void> {
     this.#queue.put(this.#side, items.toReversed());
   }
 
-  async deadLetter(bytes: Uint8Array, reason: string): Promise<void> {
+  async deadLetter(bytes: Buffer, reason: string): Promise<void> {
     this.#queue.dead.push({ bytes, reason, time: Date.now() });
     if (this.#queue.dead.length > DEAD_LETTERS) this.#queue.dead.shift();
   }

@@ -4,7 +4,6 @@ import type { Receiver, ReceiverOptions, Side } from '../../driver.ts';
 import type { RedisConnection } from './connection.ts';
 import type { BlockingClient } from './pool.ts';
 import { isAnswer } from './refusals.ts';
-import { argument } from './sender.ts';
 
 /** How many dead letters a queue keeps: the newest. */
 const DEAD_LETTERS = 10_000;
@@ -50,21 +49,18 @@ export class RedisReceiver implements Receiver {
     this.#turn.abort();
   }
 
-  async giveBack(items: readonly Uint8Array[]): Promise<void> {
+  async giveBack(items: readonly Buffer[]): Promise<void> {
     const command = this.#side === 'right' ? 'RPUSH' : 'LPUSH';
     for (let end = items.length; end > 0; end -= SCRIPT_ITEMS) {
-      const some = items
-        .slice(Math.max(0, end - SCRIPT_ITEMS), end)
-        .map(argument)
-        .reverse();
+      const some = items.slice(Math.max(0, end - SCRIPT_ITEMS), end).reverse();
       const record = `{${this.#key}}:producer:${randomUUID()}`;
       await this.#run((client) => client.millraceGiveBack(this.#key, record, command, RECORD_TTL, ...some));
     }
   }
 
-  async deadLetter(item: Uint8Array, reason: string): Promise<void> {
+  async deadLetter(item: Buffer, reason: string): Promise<void> {
     const dead = `{${this.#key}}:dead`;
-    const fields = ['item', argument(item), 'reason', reason, 'attempts', 1];
+    const fields = ['item', item, 'reason', reason, 'attempts', 1] as const;
     await this.#run((client) => client.xadd(dead, 'MAXLEN', DEAD_LETTERS, '*', ...fields));
   }
 

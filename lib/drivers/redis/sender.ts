@@ -5,12 +5,6 @@ import { closedError, type RedisConnection } from './connection.ts';
 /** How often a full queue is looked at, in milliseconds: Redis cannot tell when there is room. */
 const FULL_POLL = 50;
 
-/** What ioredis takes as an argument: it sends text as text, and knows bytes only as a Buffer. */
-export function argument(body: Body): string | Buffer {
-  if (typeof body === 'string' || Buffer.isBuffer(body)) return body;
-  return Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-}
-
 /** Stores items in a list: one variadic LPUSH a batch, or a script where the length is bounded. */
 export class RedisSender implements Sender {
   readonly #connection: RedisConnection;
@@ -31,8 +25,7 @@ export class RedisSender implements Sender {
   }
 
   async send(batch: readonly Body[]): Promise<void> {
-    const items = batch.map(argument);
-    const sending = this.#maxLength === undefined ? this.#push(items) : this.#pushInTurn(items, this.#maxLength);
+    const sending = this.#maxLength === undefined ? this.#push(batch) : this.#pushInTurn(batch, this.#maxLength);
     this.#onTheirWay.add(sending);
     try {
       await sending;
@@ -49,7 +42,7 @@ export class RedisSender implements Sender {
   }
 
   /** After a failure all wait for one recovery, and then go on in the order in which they were sent. */
-  async #push(items: (string | Buffer)[]): Promise<void> {
+  async #push(items: readonly Body[]): Promise<void> {
     const { signal } = this.#closing;
     for (let failures = 0; ; failures += 1) {
       const recovery = this.#recovery;
@@ -66,13 +59,13 @@ export class RedisSender implements Sender {
   }
 
   /** One batch at a time: a second could find the room that the first was refused. */
-  #pushInTurn(items: (string | Buffer)[], maxLength: number): Promise<void> {
+  #pushInTurn(items: readonly Body[], maxLength: number): Promise<void> {
     const turn = this.#last.then(() => this.#pushAsRoomComes(items, maxLength));
     this.#last = turn.catch(() => {});
     return turn;
   }
 
-  async #pushAsRoomComes(items: (string | Buffer)[], maxLength: number): Promise<void> {
+  async #pushAsRoomComes(items: readonly Body[], maxLength: number): Promise<void> {
     const { signal } = this.#closing;
     let rest = items;
     for (;;) {
