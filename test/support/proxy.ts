@@ -1,0 +1,63 @@
+import { once } from 'node:events';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+
+/** A TCP proxy before a server, whose links a test can cut, or make dead without a word. */
+export class TcpProxy implements AsyncDisposable {
+  readonly #server: Server;
+  readonly #links = new Set<[Socket, Socket]>();
+  #silent = false;
+
+  private constructor(target: number) {
+    this.#server = createServer((near) => {
+      const far = connect(target, '127.0.0.1');
+      const link: [Socket, Socket] = [near, far];
+      this.#links.add(link);
+      const pass = (from: Socket, to: Socket): void => {
+        from.on('data', (bytes) => {
+          if (!this.#silent) to.write(bytes);
+        });
+        from.on('error', () => {});
+        from.on('close', () => {
+          this.#links.delete(link);
+          if (!this.#silent) to.destroy();
+        });
+      };
+      pass(near, far);
+      pass(far, near);
+    });
+  }
+
+  /** Listens on a free port, before the server at port `target`. */
+  static async start(target: number): Promise<TcpProxy> {
+    const proxy = new TcpProxy(target);
+    proxy.#server.listen(0, '127.0.0.1');
+    await once(proxy.#server, 'listening');
+    return proxy;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${(this.#server.address() as { port: number }).port}`;
+  }
+
+  /** How many links are open. */
+  get size(): number {
+    return this.#links.size;
+  }
+
+  /** Resets every link that is open: both ends see it. */
+  reset(): void {
+    for (const sockets of this.#links) for (const socket of sockets) socket.resetAndDestroy();
+  }
+
+  /** From now on nothing passes and nothing is said, on old links and new ones: half-open links. */
+  silence(silent: boolean): void {
+    this.#silent = silent;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#silent = false;
+    this.#server.close();
+    for (const sockets of this.#links) for (const socket of sockets) socket.destroy();
+    await once(this.#server, 'close');
+  }
+}
