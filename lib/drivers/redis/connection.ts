@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis, type RedisOptions } from 'ioredis';
 import type {
@@ -251,6 +252,13 @@ export class RedisConnection implements DriverConnection {
     this.#commands = undefined;
     this.#fit = undefined;
   }
+}
+
+/** An AbortController at which any number may listen: a sender's commands wait side by side. */
+export function unboundedAbortController(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return controller;
 }
 
 /** The error of what waited when its stream or connection was closed. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Receiver, ReceiverOptions, Side } from '../../driver.ts';
-import type { RedisConnection } from './connection.ts';
+import { type RedisConnection, unboundedAbortController } from './connection.ts';
 import type { BlockingClient } from './pool.ts';
 import { isAnswer } from './refusals.ts';
 
@@ -23,9 +23,9 @@ export class RedisReceiver implements Receiver {
   readonly #key: string;
   readonly #side: Side;
   readonly #onUnanswered: (atMost: number) => void;
-  readonly #closing = new AbortController();
+  readonly #closing = unboundedAbortController();
   /** Aborted to end the call under way. */
-  #turn = new AbortController();
+  #turn = unboundedAbortController();
   #receiving: Promise<unknown> = Promise.resolve();
   /** Whether the last answer was as large as it could be, so that there is probably more. */
   #plenty = false;
@@ -39,7 +39,7 @@ export class RedisReceiver implements Receiver {
   }
 
   receive(max: number): Promise<Buffer[]> {
-    if (this.#turn.signal.aborted) this.#turn = new AbortController();
+    if (this.#turn.signal.aborted) this.#turn = unboundedAbortController();
     const receiving = this.#receive(max, this.#turn.signal);
     this.#receiving = receiving.catch(() => {});
     return receiving;

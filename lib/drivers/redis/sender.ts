@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Body, Sender, SenderOptions } from '../../driver.ts';
-import { closedError, type RedisConnection } from './connection.ts';
+import { closedError, type RedisConnection, unboundedAbortController } from './connection.ts';
 
 /** How often a full queue is looked at, in milliseconds: Redis cannot tell when there is room. */
 const FULL_POLL = 50;
@@ -11,7 +11,7 @@ export class RedisSender implements Sender {
   readonly #key: string;
   readonly #command: 'LPUSH' | 'RPUSH';
   readonly #maxLength: number | undefined;
-  readonly #closing = new AbortController();
+  readonly #closing = unboundedAbortController();
   readonly #onTheirWay = new Set<Promise<void>>();
   #recovery: Promise<void> | undefined;
   #last: Promise<void> = Promise.resolve();

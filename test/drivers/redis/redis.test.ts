@@ -1,0 +1,16 @@
+import { connectRedis } from '../../../lib/drivers/redis/connection.ts';
+import { RedisServer } from '../../support/redis.ts';
+import { contract } from '../contract.ts';
+
+describe('redis driver', () => {
+  let server: RedisServer;
+  before(async () => {
+    server = await RedisServer.start();
+  });
+  after(() => server[Symbol.asyncDispose]());
+
+  contract('redis', {
+    supports: { sides: true, maxLength: true },
+    open: async (prefix = '') => connectRedis(server.url, { prefix, maxClients: Number.MAX_SAFE_INTEGER }),
+  });
+});
