@@ -152,6 +152,8 @@ export class PullStream<Out = any> extends Readable {
         onUnanswered: (atMost) => this.emit('unanswered', atMost),
       });
       callback();
+      // With highWaterMark 0 Node does not come back to a read that came too early.
+      process.nextTick(() => this.#wanted && this.#pull());
     }, callback);
   }
 
@@ -250,6 +252,7 @@ export class PullStream<Out = any> extends Readable {
 
   #handOver(value: unknown, bytes: Buffer): void {
     const before = this.readableLength;
+    this.#wanted = false;
     this.push(value);
     if (this.readableLength === before) return;
     if (before === 0) this.#held = [];

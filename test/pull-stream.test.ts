@@ -1,0 +1,301 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { Writable } from 'node:stream';
+import { type Connection, connect, PullStream, PushStream } from '../lib/index.ts';
+import { describeEach, uniqueQueue } from './support/brokers.ts';
+import { random, seed } from './support/random.ts';
+import { closed, drain, nextTurn, numbers, push, take, until } from './support/streams.ts';
+
+describeEach('PullStream', (broker) => {
+  let connection: Connection;
+  let queue: string;
+  beforeEach(() => {
+    connection = connect(broker().url);
+    queue = uniqueQueue();
+  });
+  afterEach(() => connection.close());
+
+  it('gives values in the order in which they were pushed', async () => {
+    await push(connection, queue, numbers(1000));
+    assert.deepEqual(await take(connection, queue, 1000), numbers(1000));
+  });
+
+  it("is a stack with side: 'left'", async () => {
+    await push(connection, queue, numbers(5));
+    const values: unknown[] = [];
+    for await (const value of new PullStream(queue, { connection, side: 'left' })) {
+      if (values.push(value) === 5) break;
+    }
+    assert.deepEqual(values, [4, 3, 2, 1, 0]);
+  });
+
+  it('waits for what comes later', async () => {
+    const stream = new PullStream(queue, { connection });
+    const data = once(stream, 'data');
+    await once(stream, 'ready');
+    await push(connection, queue, ['late']);
+    assert.deepEqual(await data, ['late']);
+    stream.destroy();
+  });
+
+  it('ends when nothing has come for as long as timeout says', async () => {
+    await push(connection, queue, numbers(10));
+    const values: unknown[] = [];
+    for await (const value of new PullStream(queue, { connection, timeout: 50 })) values.push(value);
+    assert.deepEqual(values, numbers(10));
+  });
+
+  for (const highWaterMark of [1, 4, 16]) {
+    it(`holds no more than ${highWaterMark} items when nobody reads`, async () => {
+      await push(connection, queue, numbers(100));
+      const stream = new PullStream(queue, { connection, highWaterMark });
+      stream.on('readable', () => {});
+      await until(() => stream.readableLength > 0);
+      for (let i = 0; i < 10; i += 1) await push(connection, queue, [100 + i]);
+      const rest = await drain(connection, queue);
+      assert.ok(rest.length >= 110 - highWaterMark, `only ${rest.length} were left`);
+      assert.deepEqual(rest, numbers(rest.length, 110 - rest.length));
+      stream.destroy();
+      await closed(stream);
+      assert.deepEqual(await drain(connection, queue), numbers(110 - rest.length));
+    });
+  }
+
+  it('holds nothing with highWaterMark 0 when nobody reads, and gives all when somebody does', async () => {
+    await push(connection, queue, numbers(100));
+    const stream = new PullStream(queue, { connection, highWaterMark: 0 });
+    stream.on('readable', () => {});
+    await once(stream, 'ready');
+    for (let i = 0; i < 10; i += 1) await push(connection, queue, [100 + i]);
+    assert.equal(stream.readableLength, 0);
+    stream.destroy();
+    await closed(stream);
+    for (const read of [byData, byForAwait]) {
+      const values = await read(new PullStream(queue, { connection, highWaterMark: 0 }), 50);
+      assert.equal(values.length, 50);
+    }
+    assert.deepEqual(await drain(connection, queue), numbers(10, 100));
+  });
+
+  it('never holds more than highWaterMark, however it is read', async () => {
+    const highWaterMark = 8;
+    await push(connection, queue, numbers(500));
+    const stream = new PullStream(queue, { connection, highWaterMark });
+    for (let count = 0; count < 500; count += 1) {
+      while (stream.read() === null) await once(stream, 'readable');
+      assert.ok(stream.readableLength <= highWaterMark, `held ${stream.readableLength}`);
+      if (count % 7 === 0) await nextTurn();
+    }
+    stream.destroy();
+  });
+
+  it('pops nothing while it is paused, and goes on when it is resumed', async () => {
+    const stream = new PullStream(queue, { connection });
+    const values: unknown[] = [];
+    stream.on('data', (value) => values.push(value));
+    await push(connection, queue, [0]);
+    await until(() => values.length === 1);
+    stream.pause();
+    const before = stream.readableLength;
+    await until(() => stream.readableLength >= before);
+    await push(connection, queue, [1, 2, 3]);
+    const held = stream.readableLength;
+    assert.deepEqual(values, [0]);
+    const others = await drain(connection, queue);
+    assert.equal(others.length + held, 3);
+    await push(connection, queue, others);
+    stream.resume();
+    await until(() => values.length === 4);
+    assert.deepEqual(values, [0, 1, 2, 3]);
+    stream.destroy();
+  });
+
+  it('reads on after a pause when somebody reads', async () => {
+    await push(connection, queue, numbers(50));
+    const stream = new PullStream(queue, { connection });
+    stream.pause();
+    assert.deepEqual(await byForAwait(stream, 50), numbers(50));
+  });
+
+  it('gives back what a destroyed stream has in its buffer, and gives it to nobody else', async () => {
+    await push(connection, queue, numbers(20));
+    const stream = new PullStream(queue, { connection, highWaterMark: 10 });
+    stream.on('readable', () => {});
+    await until(() => stream.readableLength >= 5);
+    assert.equal(stream.read(), 0);
+    stream.destroy();
+    assert.equal(stream.read(), null);
+    await closed(stream);
+    assert.deepEqual(await drain(connection, queue), numbers(19, 1));
+  });
+
+  it('gives back at the left what came from the left', async () => {
+    await push(connection, queue, numbers(20));
+    const stream = new PullStream(queue, { connection, side: 'left', highWaterMark: 4 });
+    stream.on('readable', () => {});
+    await until(() => stream.readableLength >= 2);
+    assert.equal(stream.read(), 19);
+    stream.destroy();
+    await closed(stream);
+    assert.deepEqual(await drain(connection, queue), numbers(19));
+  });
+
+  it('ends in order when it is closed, and what it held has flowed on', async () => {
+    await push(connection, queue, numbers(100));
+    const stream = new PullStream(queue, { connection, highWaterMark: 16 });
+    const values: unknown[] = [];
+    const ended = once(stream, 'end');
+    stream.on('data', (value) => {
+      values.push(value);
+      if (values.length === 10) stream.close();
+    });
+    await ended;
+    await stream.close();
+    assert.deepEqual([...values, ...(await drain(connection, queue))], numbers(100));
+  });
+
+  it('gives back at once when it is closed and nobody reads', async () => {
+    await push(connection, queue, numbers(10));
+    const stream = new PullStream(queue, { connection });
+    await stream.close();
+    assert.deepEqual(await drain(connection, queue), numbers(10));
+  });
+
+  it('gives back what is left when the time of a close is over', async () => {
+    await push(connection, queue, numbers(100));
+    const stream = new PullStream(queue, { connection, highWaterMark: 16 });
+    const values: unknown[] = [];
+    stream.on('data', (value) => {
+      values.push(value);
+      stream.pause();
+    });
+    stream.on('error', assert.fail);
+    await until(() => values.length === 1);
+    await stream.close({ timeout: 100 });
+    assert.deepEqual([...values, ...(await drain(connection, queue))], numbers(100));
+  });
+
+  it('gives back behind await using', async () => {
+    await push(connection, queue, numbers(100));
+    {
+      await using stream = new PullStream(queue, { connection });
+      assert.deepEqual(await once(stream, 'data'), [0]);
+      stream.pause();
+    }
+    const rest = await drain(connection, queue);
+    assert.ok(rest.length > 0);
+    assert.deepEqual(rest, numbers(rest.length, 100 - rest.length));
+  });
+
+  describe('stops without losing an item', () => {
+    type Stop = (stream: PullStream, taken: unknown[], count: number, controller: AbortController) => Promise<void>;
+
+    /** Each reads `count` items while a producer races with it, and stops. What is handed out goes to `taken`. */
+    const ways: Record<string, Stop> = {
+      async 'pause()'(stream, taken, count) {
+        await record(stream, taken, count);
+        stream.pause();
+        await nextTurn();
+        stream.destroy();
+      },
+      async 'a slow pipe'(stream, taken, count) {
+        let written = 0;
+        const slow = new Writable({
+          objectMode: true,
+          highWaterMark: 1,
+          write: (_value, _encoding, callback) => {
+            written += 1;
+            if (written < count) callback();
+          },
+        });
+        stream.pipe(slow);
+        await record(stream, taken, count);
+        await nextTurn();
+        stream.destroy();
+      },
+      async 'unpipe()'(stream, taken, count) {
+        const sink = new Writable({ objectMode: true, write: (_value, _encoding, callback) => callback() });
+        stream.pipe(sink);
+        await record(stream, taken, count);
+        stream.unpipe(sink);
+        await nextTurn();
+        stream.destroy();
+      },
+      async break(stream, taken, count) {
+        for await (const value of stream) {
+          taken.push(value);
+          if (taken.length >= count) break;
+        }
+      },
+      async 'destroy()'(stream, taken, count) {
+        await record(stream, taken, count);
+        stream.destroy();
+      },
+      async 'an abort'(stream, taken, count, controller) {
+        stream.on('error', (error) => assert.equal(error.name, 'AbortError'));
+        await record(stream, taken, count);
+        controller.abort();
+      },
+      async 'close()'(stream, taken, count) {
+        await record(stream, taken, count);
+        await stream.close();
+      },
+    };
+
+    for (const [name, stop] of Object.entries(ways)) {
+      it(`by ${name}, 200 times against a producer (seed ${seed})`, async () => {
+        const dice = random();
+        const source = new PushStream(queue, { connection });
+        let pushed = 0;
+        for (let round = 0; round < 200; round += 1) {
+          const controller = new AbortController();
+          const highWaterMark = 1 + Math.floor(dice() * 12);
+          const stream = new PullStream(queue, { connection, highWaterMark, signal: controller.signal });
+          const taken: unknown[] = [];
+          const count = Math.floor(dice() * 6);
+          const producing = (async () => {
+            const first = pushed;
+            pushed += 10;
+            for (let n = first; n < first + 10; n += 1) {
+              if (dice() < 0.3) await nextTurn();
+              await source.send(n);
+            }
+          })();
+          await stop(stream, taken, Math.max(1, count), controller);
+          await closed(stream);
+          await producing;
+          const rest = await drain(connection, queue);
+          assert.deepEqual([...taken, ...rest], numbers(10, pushed - 10), `round ${round}`);
+        }
+        source.end();
+      });
+    }
+
+    /** Records what is handed out; resolves at the `count`th item, in the middle of its event. */
+    function record(stream: PullStream, taken: unknown[], count: number): Promise<void> {
+      return new Promise((resolve) => {
+        stream.on('data', (value) => {
+          if (taken.push(value) === count) resolve();
+        });
+      });
+    }
+  });
+});
+
+async function byData(stream: PullStream, count: number): Promise<unknown[]> {
+  const values: unknown[] = [];
+  await new Promise<void>((resolve) => {
+    stream.on('data', (value) => {
+      if (values.push(value) === count) resolve(void stream.destroy());
+    });
+  });
+  await closed(stream);
+  return values;
+}
+
+async function byForAwait(stream: PullStream, count: number): Promise<unknown[]> {
+  const values: unknown[] = [];
+  for await (const value of stream) if (values.push(value) === count) break;
+  await closed(stream);
+  return values;
+}
