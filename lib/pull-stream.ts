@@ -16,7 +16,7 @@ import {
 } from './options.ts';
 import { Prefetch } from './prefetch.ts';
 import { type StreamOptions, streamChecks, streamDefaults } from './stream-options.ts';
-import { addAbortSignal, Readable } from './streams.ts';
+import { addAbortSignal, Readable, whenClosed } from './streams.ts';
 import { Deadline, within } from './timeout.ts';
 
 /** The options of a {@link PullStream}. */
@@ -294,15 +294,12 @@ export class PullStream<Out = any> extends Readable {
     await this.#receiving;
     await this.#validating;
     this.#end();
-    await new Promise((resolve) => this.once('close', resolve));
+    await whenClosed(this);
   }
 
   /** Resolves when the stream is closed; rejects where it lost items by it. */
   async #whenClosed(): Promise<void> {
-    if (this.closed) return;
-    // Whoever waits here is told by a rejection: the stream's 'error' need not find anybody else.
-    this.on('error', () => {});
-    await new Promise((resolve) => this.once('close', resolve));
+    await whenClosed(this);
     if (this.#lost) throw this.#lost;
   }
 

@@ -17,7 +17,7 @@ import {
 } from './options.ts';
 import { BATCH_BYTES } from './prefetch.ts';
 import { type StreamOptions, streamChecks, streamDefaults } from './stream-options.ts';
-import { addAbortSignal, finished, Writable } from './streams.ts';
+import { addAbortSignal, Writable, whenClosed } from './streams.ts';
 import { within } from './timeout.ts';
 
 /** The options of a {@link PushStream}. */
@@ -388,21 +388,17 @@ export class PushStream<In = any> extends Writable {
   }
 
   async #close(timeout: number): Promise<void> {
-    if (this.closed) return;
-    if (!this.destroyed && !this.writableEnded) this.end();
-    const closed = new Promise<void>((resolve, reject) => {
-      const stop = finished(this, (error) => {
-        stop();
-        if (error) reject(error);
-        else resolve();
-      });
-    });
+    const closed = whenClosed(this);
+    // Whoever destroyed it has been told, or knows.
+    if (this.destroyed) return closed;
+    if (!this.writableEnded) this.end();
     this.#patience = reserve(timeout);
     await within(closed, timeout - this.#patience).catch(() => {
       const message = `${this.#unstored} items for queue "${this.#queue}" were not stored within ${timeout} ms`;
       this.destroy(new MillraceError('TIMEOUT', message));
     });
     await closed;
+    if (this.errored) throw this.errored;
   }
 
   /** Waits for what is on its way, and tells all others that they are not stored. */

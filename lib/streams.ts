@@ -9,7 +9,15 @@ const streams = readableStream as unknown as typeof import('node:stream');
 
 export const Readable: typeof streams.Readable = streams.Readable;
 export const Writable: typeof streams.Writable = streams.Writable;
-/** Calls back, or settles, when a stream has ended, failed or been closed. */
-export const finished: typeof streams.finished = streams.finished;
 /** Destroys a stream when a signal is aborted. */
 export const addAbortSignal: typeof streams.addAbortSignal = streams.addAbortSignal;
+
+/**
+ * Resolves when a stream is closed, whatever it ends with: its error is left to whoever asks. An 'error' that nobody else listens
+ * to is taken care of.
+ */
+export async function whenClosed(stream: InstanceType<typeof Readable> | InstanceType<typeof Writable>): Promise<void> {
+  if (stream.closed) return;
+  stream.on('error', () => {});
+  await new Promise<void>((resolve) => stream.once('close', resolve));
+}
