@@ -84,6 +84,7 @@ export class Connection implements AsyncDisposable {
    * `ERR_MILLRACE_CLOSED`.
    */
   get ready(): Promise<void> {
+    if (this.#closing) return Promise.reject(new MillraceError('CLOSED', 'The connection is closed'));
     return this.#open().then((connection) => connection.ready());
   }
 
@@ -130,7 +131,6 @@ export class Connection implements AsyncDisposable {
   };
 
   async #open(): Promise<DriverConnection> {
-    if (this.#closing) throw new MillraceError('CLOSED', 'The connection is closed');
     const { prefix = '', maxClients = Number.MAX_SAFE_INTEGER } = this.#options;
     this.#opening ??= Promise.resolve(this.#driver.connect(this.#target, { prefix, maxClients }));
     this.#opened = await this.#opening;

@@ -15,7 +15,7 @@ import { BlockingPool } from './pool.ts';
 import { RedisReceiver } from './receiver.ts';
 import { isAnswer, refusal, tooOld } from './refusals.ts';
 import { scripts } from './scripts.ts';
-import { RedisSender } from './sender.ts';
+import { redisSender } from './sender.ts';
 
 /**
  * What every client of ours has in common, whatever the user's own has: no command is sent twice by ioredis itself, none
@@ -93,7 +93,7 @@ export class RedisConnection implements DriverConnection {
   }
 
   sender(queue: string, options: SenderOptions): Sender {
-    return new RedisSender(this, this.#prefix + queue, options);
+    return redisSender(this, this.#prefix + queue, options);
   }
 
   receiver(queue: string, options: ReceiverOptions): Receiver {
@@ -127,8 +127,8 @@ export class RedisConnection implements DriverConnection {
     this.#users -= 1;
     if (this.#users > 0 || this.#closed) return;
     void this.pool.clear();
-    if (this.#online) {
-      this.#online.stream.unref();
+    if (this.client) {
+      this.client.stream.unref();
       this.#idle = setTimeout(() => this.#drop(), IDLE).unref();
     } else {
       this.#drop();
@@ -145,7 +145,7 @@ export class RedisConnection implements DriverConnection {
 
   /** The client for commands as soon as it can take one. Rejects with what will not heal, and when `signal` is aborted. */
   online(signal?: AbortSignal): Redis | Promise<Redis> {
-    if (this.#online) return this.#online;
+    if (this.client) return this.client;
     if (this.#closed || signal?.aborted) return Promise.reject(closedError());
     return new Promise<Redis>((resolve, reject) => {
       const waiter: Waiter = { resolve, reject };
@@ -168,7 +168,7 @@ export class RedisConnection implements DriverConnection {
    */
   async run<Answer>(command: (client: Redis) => Promise<Answer>, signal: AbortSignal): Promise<Answer> {
     for (let failures = 0; ; failures += 1) {
-      const client = this.#online ?? (await this.online(signal));
+      const client = this.client ?? (await this.online(signal));
       try {
         return await command(client);
       } catch (error) {
@@ -187,7 +187,8 @@ export class RedisConnection implements DriverConnection {
     });
   }
 
-  get #online(): Redis | undefined {
+  /** The client for commands, while it can take one. */
+  get client(): Redis | undefined {
     return this.#fit?.status === 'ready' ? this.#fit : undefined;
   }
 

@@ -83,14 +83,22 @@ export class BlockingClient {
 export class BlockingPool {
   readonly #pool: Pool<BlockingClient>;
   readonly #max: number;
+  readonly #clients = new Set<BlockingClient>();
   #warned = false;
 
   constructor(newClient: () => Redis, max: number) {
     this.#max = max;
     // `create` never fails and never waits, for generic-pool would try again in a busy loop: who borrows a client opens it.
     const factory = {
-      create: async () => new BlockingClient(newClient()),
-      destroy: async (client: BlockingClient) => client.close(),
+      create: async () => {
+        const client = new BlockingClient(newClient());
+        this.#clients.add(client);
+        return client;
+      },
+      destroy: async (client: BlockingClient) => {
+        this.#clients.delete(client);
+        client.close();
+      },
     };
     this.#pool = genericPool.createPool(factory, {
       max,
@@ -140,8 +148,9 @@ export class BlockingPool {
     await this.#pool.clear();
   }
 
-  /** Closes every client, when all that were borrowed are back. */
+  /** Closes every client at once, also those that are borrowed: what they wait for fails, and so they come back. */
   async close(): Promise<void> {
+    for (const client of this.#clients) client.close();
     await this.#pool.drain();
     await this.#pool.clear();
   }
