@@ -211,9 +211,12 @@ export class PullStream<Out = any> extends Readable {
     return watch;
   }
 
+  /** Ends behind what is held; at once, though nobody may be reading, when nothing is. */
   #end(): void {
     this.#stopping = true;
-    if (!this.destroyed) this.push(null);
+    if (this.destroyed) return;
+    this.push(null);
+    if (this.readableLength === 0) super.read(0);
   }
 
   get #undelivered(): number {

@@ -17,6 +17,9 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+/** The name, to the server, of clients that are the test's own. */
+export const TEST_CLIENT = 'test';
+
 /** A real redis-server of the test's own, on a free port, in a folder of its own. */
 export class RedisServer implements AsyncDisposable {
   readonly port: number;
@@ -63,9 +66,19 @@ export class RedisServer implements AsyncDisposable {
     lines.removeAllListeners('line').on('line', () => {});
   }
 
+  /** How many clients of the test itself are open. */
+  get clients(): number {
+    return this.#clients.size;
+  }
+
   /** A client for the test itself, closed with the server. */
   client(options: RedisOptions = {}): Redis {
-    const client = new Redis({ ...(options as object), port: this.port, host: '127.0.0.1' });
+    const client = new Redis({
+      connectionName: TEST_CLIENT,
+      ...(options as object),
+      port: this.port,
+      host: '127.0.0.1',
+    });
     client.on('error', () => {});
     this.#clients.add(client);
     return client;
