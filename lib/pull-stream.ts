@@ -163,6 +163,7 @@ export class PullStream<Out = any> extends Readable {
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     this.#shutDown().then((lost) => {
+      this.#connection[internal].delete(this);
       this.#lost = lost;
       // One error is all a stream can end with: a loss that comes on top of another must not go unsaid.
       if (error && lost) process.emitWarning(lost);
@@ -310,7 +311,6 @@ export class PullStream<Out = any> extends Readable {
   async #shutDown(): Promise<MillraceError | undefined> {
     const deadline = new Deadline(this.#patience);
     this.#destroying.abort();
-    this.#connection[internal].delete(this);
     const receiver = this.#receiver;
     if (!receiver) return undefined;
     receiver.cancel();
