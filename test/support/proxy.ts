@@ -6,6 +6,7 @@ export class TcpProxy implements AsyncDisposable {
   readonly #server: Server;
   readonly #links = new Set<[Socket, Socket]>();
   #silent = false;
+  #swallowed = 0;
 
   private constructor(target: number) {
     this.#server = createServer((near) => {
@@ -14,7 +15,8 @@ export class TcpProxy implements AsyncDisposable {
       this.#links.add(link);
       const pass = (from: Socket, to: Socket): void => {
         from.on('data', (bytes) => {
-          if (!this.#silent) to.write(bytes);
+          if (this.#silent) this.#swallowed += bytes.length;
+          else to.write(bytes);
         });
         from.on('error', () => {});
         from.on('close', () => {
@@ -42,6 +44,11 @@ export class TcpProxy implements AsyncDisposable {
   /** How many links are open. */
   get size(): number {
     return this.#links.size;
+  }
+
+  /** How many bytes did not pass, because it was silent. */
+  get swallowed(): number {
+    return this.#swallowed;
   }
 
   /** Resets every link that is open: both ends see it. */

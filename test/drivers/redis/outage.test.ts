@@ -157,6 +157,21 @@ describe('a broken connection (redis)', function () {
     assert.deepEqual(await drain(connection, queue), numbers(50));
   });
 
+  it('says what it lost when the server stays away past the end of a close', async () => {
+    await using own = await RedisServer.start();
+    const away = connect(own.url);
+    await push(away, queue, numbers(20));
+    const stream = new PullStream(queue, { connection: away, highWaterMark: 4 });
+    stream.on('readable', () => {});
+    await until(() => stream.readableLength >= 2);
+    await own.stop();
+    const error = await stream.close({ timeout: 200 }).catch((thrown) => thrown);
+    assert.equal(error.code, 'ERR_MILLRACE_CONNECTION');
+    assert.match(error.message, /^[2-4] items popped from queue ".*" could not be given back/);
+    assert.deepEqual(error.item.map(String), numbers(error.item.length).map(String));
+    await away.close();
+  });
+
   for (const state of ['waits', 'is in the middle of a queue']) {
     it(`recovers a PullStream that ${state} from a link that is dead without a word`, async () => {
       await using proxy = await TcpProxy.start(server.port);
@@ -168,7 +183,8 @@ describe('a broken connection (redis)', function () {
       await push(connection, queue, numbers(state === 'waits' ? 1 : 2000));
       await until(() => values.length > 0);
       proxy.silence(true);
-      await nextTurn();
+      await push(connection, queue, [0]);
+      await until(() => proxy.swallowed > 0);
       proxy.silence(false);
       await push(connection, queue, [-1]);
       await until(() => values.includes(-1));
@@ -184,7 +200,7 @@ describe('a broken connection (redis)', function () {
     await stream.send('before');
     proxy.silence(true);
     const sent = stream.send('behind');
-    await nextTurn();
+    await until(() => proxy.swallowed > 0);
     proxy.silence(false);
     await sent;
     await stream.close();

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+
+const lib = join(import.meta.dirname, '..', 'lib');
+
+/** The floors of the house, from the ground up. A file imports from its own floor and those below, as `connect.ts` says. */
+const FLOORS: readonly (readonly string[])[] = [
+  ['driver.ts', 'codec.ts', 'options.ts', 'errors.ts', 'streams.ts', 'timeout.ts'],
+  ['connect.ts', 'prefetch.ts', 'stream-options.ts', 'drivers/'],
+  ['push-stream.ts', 'pull-stream.ts'],
+  [],
+  ['index.ts'],
+];
+
+/** Packages, and the only files that may import them at run time. */
+const PACKAGES: Record<string, readonly string[]> = {
+  'readable-stream': ['streams.ts'],
+  ioredis: ['drivers/redis/connection.ts'],
+  'generic-pool': ['drivers/redis/pool.ts'],
+  '@standard-schema/spec': [],
+};
+
+interface Import {
+  readonly file: string;
+  readonly target: string;
+  readonly typeOnly: boolean;
+  readonly lazy: boolean;
+}
+
+const files = (readdirSync(lib, { recursive: true }) as string[]).filter((name) => name.endsWith('.ts'));
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(lib, file), 'utf8');
+  const statements = text.matchAll(/^(?:import|export)\s+(type\s)?[^;]*?from '([^']+)';$/gms);
+  const lazy = text.matchAll(/\bimport\('([^']+)'\)/g);
+  return [
+    ...Array.from(statements, ([, type, target]) => ({
+      file,
+      target: target ?? '',
+      typeOnly: Boolean(type),
+      lazy: false,
+    })),
+    ...Array.from(lazy, ([, target]) => ({ file, target: target ?? '', typeOnly: false, lazy: true })),
+  ];
+}
+
+function floorOf(file: string): number {
+  return FLOORS.findIndex((floor) =>
+    floor.some((place) => (place.endsWith('/') ? file.startsWith(place) : file === place)),
+  );
+}
+
+const imports = files.flatMap(importsOf);
+const inside = imports
+  .filter(({ target }) => target.startsWith('.'))
+  .map((one) => ({ ...one, target: normalize(join(dirname(one.file), one.target)) }));
+
+describe('the layers of lib', () => {
+  it('have a place for every file', () => {
+    assert.ok(files.length > 10);
+    for (const file of files) assert.notEqual(floorOf(file), -1, `${file} is on no floor`);
+  });
+
+  it('import only what lies on the same floor or below', () => {
+    assert.ok(inside.length > 20);
+    for (const { file, target } of inside) {
+      assert.ok(floorOf(target) <= floorOf(file), `${file} imports ${target}, which is above it`);
+    }
+  });
+
+  it('let no stream import a driver, and load drivers lazily', () => {
+    for (const { file, target, lazy } of inside) {
+      if (!target.startsWith('drivers/') || file.startsWith('drivers/')) continue;
+      assert.ok(file === 'connect.ts' && lazy, `${file} imports ${target}`);
+    }
+  });
+
+  it('let no driver import another', () => {
+    const driver = (file: string): string | undefined => /^drivers\/([^/.]+)/.exec(file)?.[1];
+    for (const { file, target } of inside) {
+      if (driver(file) && driver(target)) assert.equal(driver(target), driver(file), `${file} imports ${target}`);
+    }
+  });
+
+  it('keep the driver contract free of code', () => {
+    for (const { typeOnly, file } of imports) if (file === 'driver.ts') assert.ok(typeOnly);
+    const text = readFileSync(join(lib, 'driver.ts'), 'utf8');
+    assert.doesNotMatch(text, /^(export )?(const|let|function|class) /m);
+  });
+
+  it('import packages in one place each', () => {
+    for (const { file, target, typeOnly } of imports) {
+      if (target.startsWith('.') || target.startsWith('node:')) continue;
+      assert.ok(target in PACKAGES, `${file} imports ${target}`);
+      if (!typeOnly) assert.ok(PACKAGES[target]?.includes(file), `${file} imports ${target}`);
+    }
+  });
+});
