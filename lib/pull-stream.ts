@@ -64,7 +64,8 @@ export class PullStream<Out = any> extends Readable {
   #validating: Promise<void> | undefined;
   /** The bytes of what Node holds, and maybe of some before: its last `readableLength` are what nobody has read. */
   #held: Buffer[] = [];
-  readonly #deadLetters = new Set<Promise<void>>();
+  /** The items that are on their way to the dead letters. */
+  readonly #deadLetters = new Map<Buffer, Promise<void>>();
   #paused = false;
   /** Whether somebody has tried to read since the last item was handed over. */
   #wanted = false;
@@ -265,16 +266,15 @@ export class PullStream<Out = any> extends Readable {
   }
 
   #refuse(bytes: Buffer, error: MillraceError): void {
-    const letter = (this.#receiver as Receiver).deadLetter(bytes, error.message);
-    const kept = letter.then(
+    const kept = (this.#receiver as Receiver).deadLetter(bytes, error.message).then(
       () => {
-        this.#deadLetters.delete(kept);
-        this.emit('invalid', error);
+        this.#deadLetters.delete(bytes);
+        process.nextTick(() => this.emit('invalid', error));
         this.#pull();
       },
       (failure) => void this.destroy(failure),
     );
-    this.#deadLetters.add(kept);
+    this.#deadLetters.set(bytes, kept);
   }
 
   async #close(timeout: number): Promise<void> {
@@ -314,21 +314,25 @@ export class PullStream<Out = any> extends Readable {
     const receiver = this.#receiver;
     if (!receiver) return undefined;
     receiver.cancel();
-    const underWay = Promise.all([this.#receiving, this.#validating, ...this.#deadLetters]);
+    const underWay = Promise.all([this.#receiving, this.#validating, ...this.#deadLetters.values()]);
     await within(underWay, deadline.left).catch(() => {});
     const unread = this.#held.slice(this.#held.length - this.readableLength);
     const rest = [...unread, ...this.#arrived.slice(this.#delivered)];
-    let lost: MillraceError | undefined;
-    if (rest.length > 0)
-      lost = await within(receiver.giveBack(rest), deadline.left).then(() => undefined, this.#loss(rest));
+    let lost = [...this.#deadLetters.keys()];
+    let cause: unknown;
+    if (rest.length > 0) {
+      await within(receiver.giveBack(rest), deadline.left).catch((error) => {
+        cause = error;
+        lost = [...lost, ...rest];
+      });
+    }
     await within(receiver.close(), deadline.left).catch(() => {});
-    return lost;
+    return lost.length > 0 ? this.#loss(lost, cause) : undefined;
   }
 
-  #loss(items: readonly Buffer[]) {
-    return (cause: unknown): MillraceError => {
-      const what = `${items.length} items popped from queue "${this.#queue}" could not be given back`;
-      return new MillraceError('CONNECTION', `${what}: ${messageOf(cause)}`, { cause, item: items });
-    };
+  #loss(items: readonly Buffer[], cause: unknown): MillraceError {
+    const what = `${items.length} items popped from queue "${this.#queue}" could not be given back`;
+    const why = cause === undefined ? '' : `: ${messageOf(cause)}`;
+    return new MillraceError('CONNECTION', what + why, { cause, item: items });
   }
 }

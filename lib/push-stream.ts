@@ -83,15 +83,20 @@ class Write {
     this.#done = done;
   }
 
+  /** Whether nobody waits for it any more. */
   get settled(): boolean {
     return this.#done === undefined;
+  }
+
+  abandon(): void {
+    this.#done = undefined;
   }
 
   /** Tells its writer, in a tick of its own: what a callback throws shall not meet anybody else. */
   settle(error?: Error | null): void {
     if (!this.#done) return;
     process.nextTick(this.#done, error);
-    this.#done = undefined;
+    this.abandon();
   }
 }
 
@@ -148,6 +153,7 @@ export class PushStream<In = any> extends Writable {
   #writes: readonly Chunk[] = [];
   #taken = 0;
   #accept: Callback | undefined;
+  #validating = false;
   /** The bytes of the next write, where it did not fit into the last batch. */
   #encoded: Body | undefined;
   #commands = 0;
@@ -185,23 +191,26 @@ export class PushStream<In = any> extends Writable {
   /**
    * Stores one item, in its place among what is written. Resolves when the broker has it. Rejects alone, without harm to the
    * stream: with `ERR_MILLRACE_INVALID_ITEM` or `ERR_MILLRACE_TOO_LARGE`, when `signal` is aborted, with
-   * `ERR_MILLRACE_CLOSED` when the stream has ended; and with the stream's error where it fails as a whole.
+   * `ERR_MILLRACE_CLOSED` when the stream has ended or is destroyed; and with the stream's error where it fails as a whole.
    */
   async send(value: In, options?: SendOptions): Promise<void> {
     const { signal } = withDefaults<SendOptions, object>(options, { signal: abortSignal }, {});
     signal?.throwIfAborted();
-    if (!this.writable) throw new MillraceError('CLOSED', `The stream to queue "${this.#queue}" has ended`);
-    let abort: (() => void) | undefined;
-    try {
-      await new Promise<void>((resolve, reject) => {
-        const write = new Write(value, (error) => (error ? reject(error) : resolve()), true);
-        abort = () => write.settle(signal?.reason);
-        signal?.addEventListener('abort', abort);
-        this.#write(write);
-      });
-    } finally {
-      if (abort) signal?.removeEventListener('abort', abort);
-    }
+    if (!this.writable) throw this.#closedError();
+    await new Promise<void>((resolve, reject) => {
+      const settled = (error?: (Error & { code?: unknown }) | null): void => {
+        signal?.removeEventListener('abort', abort);
+        if (!error) resolve();
+        else reject(error.code === 'ERR_STREAM_DESTROYED' ? this.#closedError() : error);
+      };
+      const write = new Write(value, settled, true);
+      const abort = (): void => {
+        write.abandon();
+        reject(signal?.reason);
+      };
+      signal?.addEventListener('abort', abort, { once: true });
+      this.#write(write);
+    });
   }
 
   /** As Node's; the callback comes when the item is stored, or with why it is not. */
@@ -270,14 +279,18 @@ export class PushStream<In = any> extends Writable {
 
   #take(writes: readonly Chunk[], accept: Callback): void {
     this.#accept = accept;
+    this.#writes = writes;
     this.#taken = 0;
-    this.#writes = [];
-    const ready = (checked: readonly Chunk[]): void => {
-      this.#writes = checked;
+    if (!this.#codec.validates) {
       this.#flush();
-    };
-    if (this.#codec.validates) this.#validate(writes).then(ready);
-    else ready(writes);
+      return;
+    }
+    this.#validating = true;
+    this.#validate(writes).then((validated) => {
+      this.#validating = false;
+      this.#writes = validated;
+      this.#flush();
+    });
   }
 
   /** The writes, where the schema refuses one replaced by its refusal, which waits for its turn. */
@@ -295,7 +308,7 @@ export class PushStream<In = any> extends Writable {
 
   /** Sends what there is as long as there is a command to spare, then takes more from Node, or finishes. */
   #flush(): void {
-    if (this.destroyed) return;
+    if (this.destroyed || this.#validating) return;
     while (this.#commands < COMMANDS && this.#taken < this.#writes.length && !this.#refused) {
       const batch = this.#nextBatch();
       if (batch.bodies.length > 0) void this.#store(batch);
@@ -356,7 +369,8 @@ export class PushStream<In = any> extends Writable {
     const alone = write instanceof Write && write.alone;
     if (alone || this.#options.invalid === 'skip') {
       settle(write, error);
-      if (!alone) this.emit('invalid', error);
+      // In a tick of its own, as callbacks: what a listener throws shall not meet the batch that is being made.
+      if (!alone) process.nextTick(() => this.emit('invalid', error));
     } else {
       this.#refused = new Refused(write, error);
     }
@@ -378,8 +392,12 @@ export class PushStream<In = any> extends Writable {
       this.destroy(failure);
       return;
     }
-    if (this.listenerCount('pushed') > 0) for (const write of watched) this.emit('pushed', valueIn(write));
     this.#flush();
+    if (this.listenerCount('pushed') > 0) for (const write of watched) this.emit('pushed', valueIn(write));
+  }
+
+  #closedError(): MillraceError {
+    return new MillraceError('CLOSED', `The stream to queue "${this.#queue}" has ended, or was destroyed`);
   }
 
   /** How many items the broker is not known to have. */
@@ -406,7 +424,7 @@ export class PushStream<In = any> extends Writable {
     this.#destroying.abort();
     if (this.#sender) await within(this.#sender.close(), this.#patience).catch(() => {});
     settle(this.#refused?.write, this.#refused?.error);
-    const reason = error ?? new MillraceError('CLOSED', `The stream to queue "${this.#queue}" was destroyed`);
+    const reason = error ?? this.#closedError();
     for (const { chunk } of this.#writes.slice(this.#taken)) {
       settle(chunk instanceof Refused ? chunk.write : chunk, reason);
     }

@@ -168,6 +168,28 @@ describeEach('PushStream', (broker) => {
     stream.end();
   });
 
+  it('tells writers whose items a schema still looks at when it is destroyed', async () => {
+    const never = {
+      '~standard': { version: 1, vendor: 'test', validate: () => new Promise<never>(() => {}) },
+    } as const;
+    const stream = new PushStream<unknown>(queue, { connection, schema: never });
+    const sent = assert.rejects(stream.send(1), { code: 'ERR_MILLRACE_CLOSED' });
+    const written = new Promise<unknown>((resolve) => stream.write(2, resolve));
+    await once(stream, 'ready');
+    stream.destroy();
+    await sent;
+    assert.ok((await written) instanceof Error);
+  });
+
+  it('rejects with whatever a signal is aborted with', async () => {
+    const stream = new PushStream(queue, { connection });
+    const controller = new AbortController();
+    const sent = assert.rejects(stream.send(1, { signal: controller.signal }), (reason) => reason === '');
+    controller.abort('');
+    await sent;
+    await stream.close();
+  });
+
   describe('maxLength', () => {
     it('slows a fast source to the pace of what is pulled', async () => {
       const stream = new PushStream(queue, { connection, maxLength: 10, highWaterMark: 4 });
