@@ -281,7 +281,7 @@ export class PullStream<Out = any> extends Readable {
     if (this.closed) return;
     const closed = this.#whenClosed();
     const unread = this.readableFlowing === null && this.listenerCount('readable') === 0;
-    if (unread || !this.#receiver || this.destroyed) {
+    if (unread || this.destroyed) {
       this.#patience = timeout;
       this.destroy();
     } else {

@@ -154,6 +154,18 @@ describeEach('PullStream', (broker) => {
     assert.deepEqual([...values, ...(await drain(connection, queue))], numbers(100));
   });
 
+  it('ends in order when it is closed before it has opened', async () => {
+    await push(connection, queue, numbers(10));
+    const stream = new PullStream(queue, { connection });
+    const values: unknown[] = [];
+    const reading = (async () => {
+      for await (const value of stream) values.push(value);
+    })();
+    await stream.close();
+    await reading;
+    assert.deepEqual([...values, ...(await drain(connection, queue))], numbers(10));
+  });
+
   it('gives back at once when it is closed and nobody reads', async () => {
     await push(connection, queue, numbers(10));
     const stream = new PullStream(queue, { connection });
