@@ -8,6 +8,9 @@ import { connect, PullStream, PushStream } from 'millrace';
 /** One way to do a piece of work: moves `count` jobs through `queue` and resolves when all are through. */
 export type Case = (url: string, queue: string, count: number) => Promise<void>;
 
+/** How many jobs a process moves before it is measured: the compiler is at work for the first half a million. */
+export const WARM_UP = 500_000;
+
 /** A job of about 120 bytes of JSON. */
 export function job(id: number) {
   return { id, name: 'thumbnail', file: `/var/uploads/2026/11/20/${id}.jpeg`, width: 640, height: 480, quality: 0.82 };

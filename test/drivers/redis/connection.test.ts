@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { getEventListeners, once, setMaxListeners } from 'node:events';
 import { createServer } from 'node:net';
 import { Redis } from 'ioredis';
 import { connect, PullStream, PushStream } from '../../../lib/index.ts';
@@ -56,10 +56,13 @@ describe('a connection (redis)', () => {
 
   it('leaves nothing behind of 1,000 streams', async () => {
     const connection = connect(server.url);
+    const { signal } = new AbortController();
+    setMaxListeners(0, signal);
+    const listeners = process.eventNames().map((event) => process.listenerCount(event));
     for (let round = 0; round < 10; round += 1) {
       const streams = numbers(50).flatMap((n) => [
-        new PullStream(`${queue}${n}`, { connection }).resume(),
-        new PushStream(`${queue}${n}`, { connection }),
+        new PullStream(`${queue}${n}`, { connection, signal }).resume(),
+        new PushStream(`${queue}${n}`, { connection, signal }),
       ]);
       await Promise.all(streams.map((stream) => once(stream, 'ready')));
       await Promise.all(streams.map((stream) => stream.close()));
@@ -67,6 +70,11 @@ describe('a connection (redis)', () => {
     await until(() => connection.stats().clients <= 1);
     await connection.close();
     await until(async () => (await clientsSeen()) === 0);
+    assert.equal(getEventListeners(signal, 'abort').length, 0);
+    assert.deepEqual(
+      process.eventNames().map((event) => process.listenerCount(event)),
+      listeners,
+    );
     const handles = process.getActiveResourcesInfo().filter((type) => type === 'TCPSocketWrap');
     assert.ok(handles.length <= server.clients, `${handles.length} sockets are open`);
   });

@@ -1,0 +1,65 @@
+/**
+ * Measures pushing and pulling beside raw ioredis, memory and latency, with a redis-server of its own: `npm run bench`. Prints
+ * Markdown. Every case runs in a process of its own, in rounds, and is compared with the raw one of the same round.
+ */
+import { parseArgs } from 'node:util';
+import { RedisServer } from '../support/redis.ts';
+import { measureLatency } from './latency.ts';
+import { describeMachine } from './machine.ts';
+import { measureMemory } from './memory.ts';
+import { measurePulls, measurePushes } from './throughput.ts';
+
+const USAGE = 'Usage: npm run bench -- [--quick] [--rounds N] [--count N]';
+
+interface Sizes {
+  /** How often each case is run. */
+  readonly rounds: number;
+  /** How many jobs one run of a case moves, once it is warm. */
+  readonly count: number;
+  readonly memoryCount: number;
+  readonly latencyCount: number;
+}
+
+const usual: Sizes = { rounds: 5, count: 1_000_000, memoryCount: 1_000_000, latencyCount: 2000 };
+const quick: Sizes = { rounds: 2, count: 300_000, memoryCount: 200_000, latencyCount: 500 };
+
+function sizesFrom(args: string[]): Sizes {
+  const options = { quick: { type: 'boolean' }, rounds: { type: 'string' }, count: { type: 'string' } } as const;
+  const { values } = parseArgs({ args, options });
+  const sizes = values.quick ? quick : usual;
+  return {
+    ...sizes,
+    rounds: positive('--rounds', values.rounds) ?? sizes.rounds,
+    count: positive('--count', values.count) ?? sizes.count,
+  };
+}
+
+function positive(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new RangeError(`${name} takes a whole number of 1 or more, not "${text}"`);
+  return Number(text);
+}
+
+async function measure({ rounds, count, memoryCount, latencyCount }: Sizes): Promise<void> {
+  await using server = await RedisServer.start();
+  const thousands = (number: number): string => number.toLocaleString('en');
+  const print = (title: string, text: string): void => console.log(`\n### ${title}\n\n${text}`);
+  print('Machine', await describeMachine(server));
+  const each = `${thousands(count)} jobs of about 120 bytes, ${rounds} rounds`;
+  print(`Push: ${each}`, await measurePushes(server, rounds, count));
+  print(`Pull: ${each}`, await measurePulls(server, rounds, count));
+  print(
+    `Latency: ${thousands(latencyCount)} jobs one at a time, ${rounds} rounds`,
+    await measureLatency(server, rounds, latencyCount),
+  );
+  print(`Memory: ${thousands(memoryCount)} jobs, both at once`, await measureMemory(server, memoryCount));
+}
+
+let sizes: Sizes;
+try {
+  sizes = sizesFrom(process.argv.slice(2));
+} catch (error) {
+  console.error(`${(error as Error).message}\n${USAGE}`);
+  process.exit(2);
+}
+await measure(sizes);

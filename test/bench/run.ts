@@ -1,0 +1,37 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const execute = promisify(execFile);
+
+/** How long a process may take, in milliseconds: one that has lost a job waits for it for ever. */
+const TIME_LIMIT = 120_000;
+
+/** Runs one of this folder's scripts in a process of its own. Gives what it prints, which is JSON. */
+export async function run<Figures>(
+  script: string,
+  args: readonly (string | number)[],
+  signal?: AbortSignal,
+): Promise<Figures> {
+  // What is plain JavaScript is spared the memory of the loader.
+  const loader = script.endsWith('.ts') ? ['--import', 'tsx'] : [];
+  const file = fileURLToPath(new URL(script, import.meta.url));
+  const options = { timeout: TIME_LIMIT, killSignal: 'SIGKILL', signal } as const;
+  const { stdout } = await execute(process.execPath, [...loader, file, ...args.map(String)], options);
+  return JSON.parse(stdout);
+}
+
+/** Runs each case once a round, so that what is compared runs side by side. Gives the figures of each case, by round. */
+export async function runInRounds<Figures>(
+  group: string,
+  rounds: number,
+  names: readonly string[],
+  runCase: (name: string) => Promise<Figures>,
+): Promise<Figures[][]> {
+  const figures: Figures[][] = names.map(() => []);
+  for (let round = 1; round <= rounds; round += 1) {
+    process.stderr.write(`${group}: round ${round} of ${rounds}\n`);
+    for (const [index, name] of names.entries()) figures[index]?.push(await runCase(name));
+  }
+  return figures;
+}
