@@ -1,4 +1,4 @@
-import { isUtf8 } from 'node:buffer';
+import { isAscii, isUtf8 } from 'node:buffer';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { invalidType, MillraceError, messageOf } from './errors.ts';
 import type { Check } from './options.ts';
@@ -24,8 +24,6 @@ function bufferOf(bytes: ArrayBufferView): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-const REPLACEMENT = '\uFFFD';
-
 /** JSON text (RFC 8259): UTF-8, and no value that is `null` as a whole, for that would end the stream that pulls it. */
 const json: BodyCodec = {
   encode(value) {
@@ -35,10 +33,10 @@ const json: BodyCodec = {
     return text;
   },
   decode(bytes) {
-    const text = bytes.toString();
-    // Decoding puts a replacement character where bytes are not UTF-8: only a text that has one needs the closer look.
-    if (text.indexOf(REPLACEMENT) !== -1 && !isUtf8(bytes)) throw new TypeError('the bytes are not UTF-8');
-    return JSON.parse(text);
+    // Most JSON is ASCII, which is had as text for less, and needs no other look.
+    if (isAscii(bytes)) return JSON.parse(bytes.toString('latin1'));
+    if (!isUtf8(bytes)) throw new TypeError('the bytes are not UTF-8');
+    return JSON.parse(bytes.toString());
   },
 };
 

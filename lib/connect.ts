@@ -133,15 +133,24 @@ export class Connection implements AsyncDisposable {
   async #open(): Promise<DriverConnection> {
     const { prefix = '', maxClients = Number.MAX_SAFE_INTEGER } = this.#options;
     this.#opening ??= Promise.resolve(this.#driver.connect(this.#target, { prefix, maxClients }));
-    this.#opened = await this.#opening;
+    try {
+      this.#opened = await this.#opening;
+    } catch (error) {
+      this.#opening = undefined;
+      throw error;
+    }
     return this.#opened;
   }
 
   async #close(timeout: number): Promise<void> {
     const deadline = new Deadline(timeout);
     const failures: unknown[] = [];
-    for (const streams of [this.#pulling, this.#pushing]) {
-      const closing = Array.from(streams, (stream) => stream.close({ timeout: deadline.left }));
+    for (const [streams, share] of [
+      [this.#pulling, 1 / 2],
+      [this.#pushing, 1],
+    ] as const) {
+      const left = Math.ceil(deadline.left * share);
+      const closing = Array.from(streams, (stream) => stream.close({ timeout: left }));
       const results = await Promise.allSettled(closing);
       failures.push(...results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : [])));
     }
@@ -175,7 +184,7 @@ function driverFor(target: unknown): Driver {
     return checkClient(target as Redis | Cluster);
   }
   if (typeof target !== 'string') throw invalidType('url', 'a URL or an ioredis client', target);
-  const driver = drivers.get(target.slice(0, target.indexOf(':')));
+  const driver = drivers.get(/^([^:]*):/.exec(target)?.[1] ?? '');
   if (!driver) {
     throw invalidValue(
       'url',
@@ -183,12 +192,25 @@ function driverFor(target: unknown): Driver {
       withoutPassword(target),
     );
   }
-  if (driver === redis && !URL.canParse(target)) throw invalidValue('url', 'a valid URL', withoutPassword(target));
+  if (driver === redis) checkRedisUrl(target);
   return driver;
 }
 
+/** Refuses what ioredis would misunderstand, or fail with too late. */
+function checkRedisUrl(target: string): void {
+  const allowed = 'of the form redis://[[user]:password@]host[:port][/database], special characters percent-encoded';
+  try {
+    const { pathname, username, password } = new URL(target);
+    decodeURIComponent(username + password);
+    if (/^rediss?:\/\//.test(target) && /^(\/\d*)?$/.test(pathname)) return;
+  } catch {
+    // What can't be read is refused as what says something else.
+  }
+  throw invalidValue('url', allowed, withoutPassword(target));
+}
+
 function withoutPassword(url: string): string {
-  return url.replace(/:[^:@/]*@/, ':…@');
+  return url.replace(/\/\/.*@/, '//…@');
 }
 
 function checkClient(client: Redis | Cluster): Driver {

@@ -33,7 +33,7 @@ export class MillraceError extends Error {
   /** The item that was refused, where it was one: the value at a push, the stored bytes at a pull. */
   readonly item?: unknown;
 
-  /** @internal */
+  /** For drivers: whatever a stream or a connection reports is made here. */
   constructor(code: Code, message: string, options: { cause?: unknown; item?: unknown } = {}) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined);
     this.name = 'MillraceError';

@@ -1,7 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { ItemCodec, schema } from './codec.ts';
 import { type Connection, connectionFor, internal, requireSupport } from './connect.ts';
-import type { Receiver } from './driver.ts';
+import type { DriverConnection, Receiver } from './driver.ts';
 import { MillraceError, messageOf } from './errors.ts';
 import {
   CLOSE_TIMEOUT,
@@ -23,7 +23,7 @@ import { Deadline, within } from './timeout.ts';
 export interface PullOptions extends StreamOptions {
   /** From which end items come: `'right'` (default), first in first out, or `'left'`, last in first out. */
   side?: 'left' | 'right';
-  /** Milliseconds without an item after which the stream ends by itself. Default: it never does. */
+  /** Milliseconds without an item, since the broker first answered, after which the stream ends. Default: it never does. */
   timeout?: number;
 }
 
@@ -55,13 +55,14 @@ export class PullStream<Out = any> extends Readable {
   readonly #codec: ItemCodec;
   readonly #prefetch: Prefetch;
   readonly #destroying = new AbortController();
+  #driver: DriverConnection | undefined;
   #receiver: Receiver | undefined;
   /** The ask under way. */
   #receiving: Promise<void> | undefined;
   /** What has come last, and how many of it have been handed to Node. */
   #arrived: readonly Buffer[] = [];
   #delivered = 0;
-  #validating: Promise<void> | undefined;
+  #validating = false;
   /** The bytes of what Node holds, and maybe of some before: its last `readableLength` are what nobody has read. */
   #held: Buffer[] = [];
   /** The items that are on their way to the dead letters. */
@@ -70,6 +71,8 @@ export class PullStream<Out = any> extends Readable {
   /** Whether somebody has tried to read since the last item was handed over. */
   #wanted = false;
   #stopping = false;
+  /** Whether it ends behind what has arrived. */
+  #ending = false;
   #closing: Promise<void> | undefined;
   #patience = CLOSE_TIMEOUT;
   #lost: MillraceError | undefined;
@@ -147,14 +150,19 @@ export class PullStream<Out = any> extends Readable {
   }
 
   override _construct(callback: (error?: Error | null) => void): void {
-    this.#connection[internal].open(this, this.#destroying.signal).then((connection) => {
-      this.#receiver = connection.receiver(this.#queue, {
+    const open = async (): Promise<void> => {
+      this.#driver = await this.#connection[internal].open(this, this.#destroying.signal);
+      this.#receiver = this.#driver.receiver(this.#queue, {
         side: this.#options.side,
         onUnanswered: (atMost) => this.emit('unanswered', atMost),
       });
+    };
+    open().then(() => {
       callback();
       // With highWaterMark 0 Node does not come back to a read that came too early.
-      process.nextTick(() => this.#wanted && this.#pull());
+      process.nextTick(() => {
+        if (this.#wanted || this.listenerCount('readable') > 0) this.#pull();
+      });
     }, callback);
   }
 
@@ -174,14 +182,20 @@ export class PullStream<Out = any> extends Readable {
 
   /** Asks for as many items as there is room for, unless that is under way, or nobody wants any. */
   #pull(): void {
-    if (!this.#receiver || this.#receiving || this.#paused || this.#stopping || this.destroyed) return;
-    if (this.readableHighWaterMark === 0 && !this.#wanted && !this.readableFlowing) return;
+    if (!this.#receiver || this.#receiving || this.#stopping || this.destroyed || !this.#demanded) return;
     const max = this.#prefetch.next(this.readableLength + this.#undelivered + this.#deadLetters.size);
     if (max > 0) this.#receiving = this.#receive(this.#receiver, max);
   }
 
+  /** Whether anybody is there to read. As Node has it, a pause means nothing to who listens to 'readable'. */
+  get #demanded(): boolean {
+    if (this.#paused) return this.listenerCount('readable') > 0;
+    if (this.readableHighWaterMark > 0 || this.#wanted || this.readableFlowing) return true;
+    return this.listenerCount('readable') > 0;
+  }
+
   async #receive(receiver: Receiver, max: number): Promise<void> {
-    const idle = this.#watchIdleness(receiver);
+    const idle = this.#watchIdleness();
     try {
       const items = await receiver.receive(max);
       this.#prefetch.received(max, items);
@@ -195,21 +209,25 @@ export class PullStream<Out = any> extends Readable {
       idle?.stop();
     }
     if (idle?.over && this.#undelivered === 0) this.#end();
-    // The next ask goes out before these are handed over: so the broker works while the consumer does.
-    this.#pull();
     if (!this.#codec.validates) this.#deliver();
-    else this.#validating ??= this.#deliverValid().finally(() => (this.#validating = undefined));
+    else if (!this.#validating) void this.#deliverValid();
   }
 
   /** Ends an ask that has lasted as long as the `timeout` option says. */
-  #watchIdleness(receiver: Receiver): { over: boolean; stop(): void } | undefined {
+  #watchIdleness(): { over: boolean; stop(): void } | undefined {
     const { timeout } = this.#options;
     if (timeout === undefined) return undefined;
-    const timer = setTimeout(() => {
-      watch.over = true;
-      receiver.cancel();
-    }, timeout);
-    const watch = { over: false, stop: () => clearTimeout(timer) };
+    let timer: NodeJS.Timeout | undefined;
+    const stopping = new AbortController();
+    const watch = { over: false, stop: () => stopping.abort(clearTimeout(timer)) };
+    const start = (): void => {
+      timer = setTimeout(() => {
+        watch.over = true;
+        this.#receiver?.cancel();
+      }, timeout);
+    };
+    // A broker that is away has not said that there is nothing.
+    this.#driver?.ready(stopping.signal).then(start, () => {});
     return watch;
   }
 
@@ -228,6 +246,8 @@ export class PullStream<Out = any> extends Readable {
   /** Hands over what has arrived. */
   #deliver(): void {
     while (this.#undelivered > 0 && !this.destroyed) {
+      // The next ask goes out as soon as there is room for it: so the broker works while the consumer does.
+      this.#pull();
       const bytes = this.#arrived[this.#delivered++] as Buffer;
       let value: unknown;
       try {
@@ -242,7 +262,9 @@ export class PullStream<Out = any> extends Readable {
 
   /** Hands over what has arrived, one after the other, as the schema lets it pass. */
   async #deliverValid(): Promise<void> {
+    this.#validating = true;
     while (this.#undelivered > 0 && !this.destroyed) {
+      this.#pull();
       const bytes = this.#arrived[this.#delivered] as Buffer;
       const result = await this.#codec.decodeValid(bytes).then(
         (value) => ({ value }),
@@ -253,12 +275,21 @@ export class PullStream<Out = any> extends Readable {
       if ('error' in result) this.#refuse(bytes, result.error);
       else this.#handOver(result.value, bytes);
     }
+    this.#validating = false;
+    if (this.#ending) this.#end();
   }
 
   #handOver(value: unknown, bytes: Buffer): void {
     const before = this.readableLength;
     this.#wanted = false;
-    this.push(value);
+    try {
+      this.push(value);
+    } catch (error) {
+      // A listener threw: that is its owner's, and shall not cost the items behind.
+      process.nextTick(() => {
+        throw error;
+      });
+    }
     if (this.readableLength === before) return;
     if (before === 0) this.#held = [];
     else if (this.#held.length > 4 * this.readableHighWaterMark) this.#held = this.#held.slice(-before);
@@ -280,7 +311,7 @@ export class PullStream<Out = any> extends Readable {
   async #close(timeout: number): Promise<void> {
     if (this.closed) return;
     const closed = this.#whenClosed();
-    const unread = this.readableFlowing === null && this.listenerCount('readable') === 0;
+    const unread = !this.readableFlowing && this.listenerCount('data') + this.listenerCount('readable') === 0;
     if (unread || this.destroyed) {
       this.#patience = timeout;
       this.destroy();
@@ -296,8 +327,8 @@ export class PullStream<Out = any> extends Readable {
     this.#stopping = true;
     this.#receiver?.cancel();
     await this.#receiving;
-    await this.#validating;
-    this.#end();
+    this.#ending = true;
+    if (!this.#validating) this.#end();
     await whenClosed(this);
   }
 
@@ -314,25 +345,18 @@ export class PullStream<Out = any> extends Readable {
     const receiver = this.#receiver;
     if (!receiver) return undefined;
     receiver.cancel();
-    const underWay = Promise.all([this.#receiving, this.#validating, ...this.#deadLetters.values()]);
-    await within(underWay, deadline.left).catch(() => {});
-    const unread = this.#held.slice(this.#held.length - this.readableLength);
-    const rest = [...unread, ...this.#arrived.slice(this.#delivered)];
-    let lost = [...this.#deadLetters.keys()];
-    let cause: unknown;
+    const underWay = Promise.all([this.#receiving, ...this.#deadLetters.values()]);
+    await within(underWay, deadline.left / 2).catch(() => {});
+    const unread = this.#held.slice(Math.max(0, this.#held.length - this.readableLength));
+    const rest = [...this.#deadLetters.keys(), ...unread, ...this.#arrived.slice(this.#delivered)];
+    let lost: MillraceError | undefined;
     if (rest.length > 0) {
-      await within(receiver.giveBack(rest), deadline.left).catch((error) => {
-        cause = error;
-        lost = [...lost, ...rest];
+      await within(receiver.giveBack(rest), deadline.left).catch((cause) => {
+        const message = `${rest.length} items popped from queue "${this.#queue}" could not be given back: ${messageOf(cause)}`;
+        lost = new MillraceError('CONNECTION', message, { cause, item: rest });
       });
     }
     await within(receiver.close(), deadline.left).catch(() => {});
-    return lost.length > 0 ? this.#loss(lost, cause) : undefined;
-  }
-
-  #loss(items: readonly Buffer[], cause: unknown): MillraceError {
-    const what = `${items.length} items popped from queue "${this.#queue}" could not be given back`;
-    const why = cause === undefined ? '' : `: ${messageOf(cause)}`;
-    return new MillraceError('CONNECTION', what + why, { cause, item: items });
+    return lost;
   }
 }

@@ -243,10 +243,11 @@ export class PushStream<In = any> extends Writable {
 
   override _construct(callback: Callback): void {
     const { side, maxLength } = this.#options;
-    this.#connection[internal].open(this, this.#destroying.signal).then((connection) => {
+    const open = async (): Promise<void> => {
+      const connection = await this.#connection[internal].open(this, this.#destroying.signal);
       this.#sender = connection.sender(this.#queue, { side, maxLength });
-      callback();
-    }, callback);
+    };
+    open().then(() => callback(), callback);
   }
 
   override _write(chunk: unknown, _encoding: BufferEncoding, callback: Callback): void {
@@ -319,7 +320,13 @@ export class PushStream<In = any> extends Writable {
     }
     if (this.#taken < this.#writes.length) return;
     if (this.#accept && this.#itemsOnTheirWay <= this.writableHighWaterMark / 2) this.#acceptMore();
-    else if (this.#finish && this.#itemsOnTheirWay === 0) this.#finish();
+    else if (this.#itemsOnTheirWay === 0) this.#finishOnce();
+  }
+
+  #finishOnce(): void {
+    const finish = this.#finish;
+    this.#finish = undefined;
+    finish?.();
   }
 
   /** Lets Node hand over what it has gathered. */
@@ -412,7 +419,7 @@ export class PushStream<In = any> extends Writable {
     if (!this.writableEnded) this.end();
     this.#patience = reserve(timeout);
     await within(closed, timeout - this.#patience).catch(() => {
-      const message = `${this.#unstored} items for queue "${this.#queue}" were not stored within ${timeout} ms`;
+      const message = `${this.#unstored} items for queue "${this.#queue}" were not stored in time`;
       this.destroy(new MillraceError('TIMEOUT', message));
     });
     await closed;

@@ -60,6 +60,22 @@ describe('connect', () => {
     await connection.close();
   });
 
+  it('asks a driver again that could not connect', async () => {
+    let tries = 0;
+    registerDriver('late', {
+      supports: { sides: true, maxLength: true },
+      connect: (_target, options) => {
+        tries += 1;
+        if (tries === 1) throw new Error('on purpose');
+        return connectMemory('memory:', options);
+      },
+    });
+    const connection = connect('late:');
+    await assert.rejects(connection.ready, /on purpose/);
+    await connection.ready;
+    await connection.close();
+  });
+
   it('fails the streams of a driver that cannot connect', async () => {
     registerDriver('broken', {
       supports: { sides: true, maxLength: true },

@@ -138,6 +138,26 @@ describeEach('items', (broker) => {
       assert.deepEqual(invalid, [30]);
     });
 
+    it('are stored though thousands are looked at, each told', async () => {
+      for (const late of [false, true]) {
+        const validate = (value: unknown) =>
+          late ? new Promise((resolve) => setImmediate(resolve, { value })) : { value };
+        const any = { '~standard': { version: 1, vendor: 'test', validate } } as never;
+        const source = new PushStream(queue, { connection, schema: any });
+        let told = 0;
+        for (const n of numbers(3000)) {
+          source.write(n, (error) => {
+            assert.ifError(error);
+            told += 1;
+          });
+          if (n % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
+        }
+        await source.close();
+        assert.equal(told, 3000);
+        assert.deepEqual(await drain(connection, queue), numbers(3000));
+      }
+    });
+
     it('are given back when the stream is destroyed while it is at work', async () => {
       await push(connection, queue, numbers(20, 1));
       const never = v.pipeAsync(
@@ -205,6 +225,19 @@ describe('items that cannot be read (redis)', () => {
     }
     assert.equal(invalid[4]?.code, 'ERR_MILLRACE_TOO_LARGE');
     await connection.close({ timeout: 500 });
+  });
+
+  it('are given back when they cannot become dead letters', async () => {
+    const queue = uniqueQueue();
+    const client = server.client();
+    await client.set(`{${queue}}:dead`, 'another type');
+    await client.lpush(queue, 'bad');
+    const connection = connect(server.url);
+    const stream = new PullStream(queue, { connection });
+    await assert.rejects(once(stream, 'data'), { code: 'ERR_MILLRACE_REFUSED', message: /WRONGTYPE/ });
+    await closed(stream);
+    assert.deepEqual(await client.lrange(queue, 0, -1), ['bad']);
+    await connection.close();
   });
 
   it('keep the newest 10,000 dead letters', async () => {

@@ -64,17 +64,61 @@ describeEach('PullStream', (broker) => {
   it('holds nothing with highWaterMark 0 when nobody reads, and gives all when somebody does', async () => {
     await push(connection, queue, numbers(100));
     const stream = new PullStream(queue, { connection, highWaterMark: 0 });
-    stream.on('readable', () => {});
     await once(stream, 'ready');
     for (let i = 0; i < 10; i += 1) await push(connection, queue, [100 + i]);
     assert.equal(stream.readableLength, 0);
+    // Who listens to 'readable' wants to know of one.
+    await once(stream, 'readable');
+    for (let i = 0; i < 10; i += 1) await push(connection, queue, [110 + i]);
+    assert.equal(stream.readableLength, 1);
     stream.destroy();
     await closed(stream);
     for (const read of [byData, byForAwait]) {
       const values = await read(new PullStream(queue, { connection, highWaterMark: 0 }), 50);
       assert.equal(values.length, 50);
     }
-    assert.deepEqual(await drain(connection, queue), numbers(10, 100));
+    assert.deepEqual(await drain(connection, queue), numbers(20, 100));
+  });
+
+  for (const highWaterMark of [0, 1, 4]) {
+    it(`gives all to who listens to 'readable', after a pause too, with highWaterMark ${highWaterMark}`, async () => {
+      await push(connection, queue, numbers(20));
+      const stream = new PullStream(queue, { connection, highWaterMark });
+      stream.pause();
+      const values: unknown[] = [];
+      stream.on('readable', () => {
+        for (let value = stream.read(); value !== null; value = stream.read()) values.push(value);
+      });
+      await until(() => values.length === 20);
+      assert.deepEqual(values, numbers(20));
+      stream.destroy();
+    });
+  }
+
+  it('gives back what it held although something was put before it', async () => {
+    await push(connection, queue, numbers(20));
+    const stream = new PullStream(queue, { connection, highWaterMark: 8 });
+    stream.on('readable', () => {});
+    await until(() => stream.readableLength >= 3);
+    stream.unshift('foreign');
+    stream.destroy();
+    await closed(stream);
+    assert.deepEqual(await drain(connection, queue), numbers(20));
+  });
+
+  it('does not wait for a reader when it is closed behind an unpipe()', async () => {
+    await push(connection, queue, numbers(50));
+    const stream = new PullStream(queue, { connection, highWaterMark: 8 });
+    const taken: unknown[] = [];
+    const sink = new Writable({
+      objectMode: true,
+      write: (value, _encoding, callback) => callback(void taken.push(value) as never),
+    });
+    stream.pipe(sink);
+    await until(() => taken.length > 0);
+    stream.unpipe(sink);
+    await stream.close({ timeout: 50_000 });
+    assert.deepEqual([...taken, ...(await drain(connection, queue))], numbers(50));
   });
 
   it('never holds more than highWaterMark, however it is read', async () => {

@@ -80,9 +80,9 @@ class Items {
 class Waiting {
   readonly #attempts = new Set<() => boolean>();
 
-  /** Tries at once, unless others wait already, and after each change until `attempt` answers true. */
+  /** Tries at once, and after each change until `attempt` answers true. */
   add(attempt: () => boolean): void {
-    if (this.#attempts.size > 0 || !attempt()) this.#attempts.add(attempt);
+    if (!attempt()) this.#attempts.add(attempt);
   }
 
   delete(attempt: () => boolean): void {
@@ -90,10 +90,7 @@ class Waiting {
   }
 
   retry(): void {
-    for (const attempt of this.#attempts) {
-      if (!attempt()) return;
-      this.#attempts.delete(attempt);
-    }
+    for (const attempt of this.#attempts) if (attempt()) this.#attempts.delete(attempt);
   }
 }
 
@@ -163,10 +160,12 @@ class MemorySender implements Sender {
     let rest = batch.map((body) => Buffer.from(body as Buffer));
     return new Promise((resolve, reject) => {
       const storeWhatFits = (): boolean => {
-        const room = Math.max(0, this.#maxLength - this.#queue.length);
-        const fitting = rest.slice(0, room);
-        rest = rest.slice(room);
-        this.#queue.put(this.#side, fitting);
+        // More than once: what is put may be taken at once, which makes new room.
+        for (let room = this.#room; room > 0 && rest.length > 0; room = this.#room) {
+          const fitting = rest.slice(0, room);
+          rest = rest.slice(room);
+          this.#queue.put(this.#side, fitting);
+        }
         if (rest.length > 0) return false;
         this.#waiting.delete(storeWhatFits);
         resolve();
@@ -175,6 +174,10 @@ class MemorySender implements Sender {
       this.#waiting.set(storeWhatFits, reject);
       this.#queue.senders.add(storeWhatFits);
     });
+  }
+
+  get #room(): number {
+    return this.#maxLength - this.#queue.length;
   }
 
   async close(): Promise<void> {

@@ -305,6 +305,26 @@ export function contract(name: string, subject: Subject): void {
         assert.equal(stored, 7);
       });
 
+      it('goes on when what it stores is taken at once', async () => {
+        const { sender, receiver } = await ends();
+        const other = receiver();
+        const first = other.receive(1);
+        const sending = sender({ maxLength: 1 }).send(numbers(20).map(String));
+        const items = texts(await first);
+        items.push(...(await take(other, 19)));
+        await sending;
+        assert.deepEqual(items, numbers(20).map(String));
+      });
+
+      it('holds nobody else back', async () => {
+        const { sender, receiver } = await ends();
+        const bounded = sender({ maxLength: 1 }).send(['1', '2']);
+        await sender().send(['free']);
+        await sender({ maxLength: 10 }).send(['larger']);
+        assert.equal((await take(receiver(), 4)).length, 4);
+        await bounded;
+      });
+
       it('bounds a queue that several fill at once', async () => {
         const { sender, receiver } = await ends();
         const senders = [sender({ maxLength: 10 }), sender({ maxLength: 10 }), sender({ maxLength: 10 })];

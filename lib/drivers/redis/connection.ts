@@ -18,15 +18,15 @@ import { scripts } from './scripts.ts';
 import { redisSender } from './sender.ts';
 
 /**
- * What every client of ours has in common, whatever the user's own has: no command is sent twice by ioredis itself, none
- * waits in a queue that we cannot see, and one that gets no answer for 3 s (a dead link) fails.
+ * What every client of ours has in common, whatever the user's own has: no command is sent twice by ioredis itself, and none
+ * waits in a queue that we cannot see. Whether the server is ready we look ourselves, once.
  */
 const PROFILE = {
   lazyConnect: true,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
-  socketTimeout: 3000,
+  enableReadyCheck: false,
   connectTimeout: 3000,
   disconnectTimeout: 200,
   enableAutoPipelining: false,
@@ -145,8 +145,8 @@ export class RedisConnection implements DriverConnection {
 
   /** The client for commands as soon as it can take one. Rejects with what will not heal, and when `signal` is aborted. */
   online(signal?: AbortSignal): Redis | Promise<Redis> {
-    if (this.client) return this.client;
     if (this.#closed || signal?.aborted) return Promise.reject(closedError());
+    if (this.client) return this.client;
     return new Promise<Redis>((resolve, reject) => {
       const waiter: Waiter = { resolve, reject };
       const abort = (): void => {
@@ -196,6 +196,7 @@ export class RedisConnection implements DriverConnection {
     const client = this.#newClient(profile);
     // What goes wrong arrives with the command that it befalls; without a listener ioredis would print it.
     client.on('error', () => {});
+    client.on('connect', () => watchLink(client));
     return client;
   }
 
@@ -219,8 +220,9 @@ export class RedisConnection implements DriverConnection {
       const unfit = await examine(client);
       if (unfit) throw unfit;
     } catch (error) {
-      // When the connection broke meanwhile there will be another 'ready'.
-      if (isAnswer(error) || error instanceof MillraceError) this.#fail(client, error);
+      // Loading, busy, or gone meanwhile: after a new connection there is another 'ready'.
+      if (refusal(error)) this.#fail(client, error as Error);
+      else client.disconnect(true);
       return;
     }
     if (this.#commands !== client) return;
@@ -255,6 +257,31 @@ export class RedisConnection implements DriverConnection {
   }
 }
 
+/** How often a link is looked at, in milliseconds, and after how many looks without a word it is dead: in the second case while it writes. */
+const LOOK = 1000;
+const SILENT_LOOKS = 3;
+const SILENT_LOOKS_WRITING = 30;
+
+/**
+ * Ends a connection on which commands wait and nothing comes: a dead link, of which TCP says nothing for many minutes. Looks are
+ * counted, not time, and each lets the socket be read first: so a process that was busy for long does not take its own
+ * silence for the server's, as ioredis's `socketTimeout` does.
+ */
+function watchLink(client: Redis): void {
+  const socket = client.stream;
+  let read = -1;
+  let silent = 0;
+  const look = (): void => {
+    const waits = client.commandQueue.length > 0 && socket.bytesRead === read;
+    silent = waits ? silent + 1 : 0;
+    read = socket.bytesRead;
+    const patience = socket.writableLength > 0 ? SILENT_LOOKS_WRITING : SILENT_LOOKS;
+    if (silent >= patience) socket.destroy(new Error(`Redis has not answered for ${patience} looks, ${LOOK} ms apart`));
+  };
+  const timer = setInterval(() => setImmediate(look), LOOK).unref();
+  socket.once('close', () => clearInterval(timer));
+}
+
 /** An AbortController at which any number may listen: a sender's commands wait side by side. */
 export function unboundedAbortController(): AbortController {
   const controller = new AbortController();
@@ -276,6 +303,7 @@ async function examine(client: Redis): Promise<MillraceError | undefined> {
     if (isAnswer(error) && error.message.startsWith('NOPERM')) return undefined;
     throw error;
   }
+  if (/^loading:1/m.test(info)) throw new Error('Redis is loading its data');
   const version = /^redis_version:(\d+)\..*$/m.exec(info);
   if (version && Number(version[1]) < 7 && !info.includes('valkey_version:')) return tooOld(version[0]);
   const policy = /^maxmemory_policy:(.*?)\r?$/m.exec(info)?.[1];

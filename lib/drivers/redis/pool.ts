@@ -61,14 +61,13 @@ export class BlockingClient {
    * Cuts the pop under way short, without losing what it may have taken. Redis answers 0 when the pop has not arrived yet, or
    * is answered already: so this is repeated until it takes, or the pop is over.
    */
-  async unblock(connection: RedisConnection, signal: AbortSignal): Promise<void> {
+  async unblock(connection: RedisConnection): Promise<void> {
     for (let attempt = 0; this.#waiting && this.#id !== undefined; attempt += 1) {
       try {
-        const commands = await connection.online(signal);
-        if (!this.#waiting || (await commands.client('UNBLOCK', this.#id)) === 1) return;
-      } catch (error) {
-        // Not allowed, or no connection: the pop ends by itself.
-        if (isAnswer(error) || signal.aborted) return;
+        // Without a connection, or the permission, the pop ends by itself.
+        if (!connection.client || (await connection.client.client('UNBLOCK', this.#id)) === 1) return;
+      } catch {
+        return;
       }
       if (attempt > 10) await new Promise((resolve) => setTimeout(resolve, 10));
     }
@@ -128,9 +127,11 @@ export class BlockingPool {
   async acquire(): Promise<BlockingClient> {
     if (this.#pool.borrowed >= this.#max) this.#warn();
     for (;;) {
-      const client = await this.#pool.acquire();
-      if (client.alive) return client;
-      await this.#pool.destroy(client);
+      const client = await this.#pool.acquire().catch((error) => {
+        if (error.name !== 'TimeoutError') throw error;
+      });
+      if (client?.alive) return client;
+      if (client) await this.#pool.destroy(client);
     }
   }
 

@@ -134,7 +134,7 @@ export class RedisReceiver implements Receiver {
     if (signal.aborted) return [];
     let unblocking: Promise<void> | undefined;
     const unblock = (): void => {
-      unblocking = client.unblock(this.#connection, this.#closing.signal);
+      unblocking = client.unblock(this.#connection);
     };
     signal.addEventListener('abort', unblock);
     try {
@@ -151,6 +151,7 @@ export class RedisReceiver implements Receiver {
 
 /** What a promise gives, or nothing when `signal` is aborted first. */
 async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  promise.catch(() => {});
   if (signal.aborted) return undefined;
   let abort: (() => void) | undefined;
   const aborted = new Promise<undefined>((resolve) => {

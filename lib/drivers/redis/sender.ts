@@ -25,7 +25,8 @@ export function redisSender(connection: RedisConnection, key: string, options: S
 
 /**
  * Stores each batch by one variadic push, as many on their way as are sent. After a failure it waits until all on their way have
- * come to an end, and goes on from the first that failed: so batches keep their order, though one may be stored twice.
+ * come to an end, and goes on from the first that failed: so batches keep their order over a broken connection, though one may be
+ * stored twice. (One that a full Redis refused may find itself behind the next, which it had room for.)
  */
 class RedisSender implements Sender {
   readonly #connection: RedisConnection;

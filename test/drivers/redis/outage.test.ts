@@ -107,7 +107,7 @@ describe('a broken connection (redis)', function () {
     );
     const missing = pushed - values.length;
     assert.ok(missing <= mayBeLost, `${missing} are missing, at most ${mayBeLost} were said to be`);
-    assert.ok(mayBeLost <= 25 * 16, `${mayBeLost} may be lost: more than one pop for each kill`);
+    assert.ok(mayBeLost <= 25 * 20, `${mayBeLost} may be lost: more than one pop for each kill`);
   });
 
   it('holds writes back while the server is away, and stores them when it is back', async () => {
@@ -208,12 +208,26 @@ describe('a broken connection (redis)', function () {
     assert.deepEqual(firstOfEach((await drain(connection, queue)) as number[]), ['before', 'behind']);
   });
 
+  it("takes its own silence, when the process was busy for long, for nobody's fault", async () => {
+    await push(connection, queue, numbers(500));
+    const stream = new PullStream(queue, { connection });
+    stream.on('unanswered', (atMost) => assert.fail(`a pop of ${atMost} was given up`));
+    const values: unknown[] = [];
+    stream.on('data', (value) => {
+      values.push(value);
+      if (values.length === 100) for (const end = performance.now() + 4500; performance.now() < end; );
+    });
+    await until(() => values.length === 500);
+    assert.deepEqual(values, numbers(500));
+    stream.destroy();
+  });
+
   it('recovers from a server that hangs for longer than a link may be silent', async () => {
     const stream = new PullStream(queue, { connection });
     const data = once(stream, 'data');
     await once(stream, 'ready');
     server.freeze(true);
-    await new Promise((resolve) => setTimeout(resolve, 3500));
+    await new Promise((resolve) => setTimeout(resolve, 5000));
     server.freeze(false);
     await push(connection, queue, ['awake']);
     assert.deepEqual(await data, ['awake']);
@@ -259,7 +273,7 @@ describe('a broken connection (redis)', function () {
           );
           const failures: Error[] = failure instanceof AggregateError ? failure.errors : [failure];
           const said = failures.map((error) => error.message).join('\n');
-          assert.match(said, /3 items for queue "[^"]+" were not stored within/);
+          assert.match(said, /3 items for queue "[^"]+" were not stored in time/);
           if (held > 0)
             assert.match(said, new RegExp(`^[${held}-8] items popped from queue "[^"]+" could not be given back`, 'm'));
         });
