@@ -1,4 +1,4 @@
-import { isAscii, isUtf8 } from 'node:buffer';
+import { isUtf8 } from 'node:buffer';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { invalidType, MillraceError, messageOf } from './errors.ts';
 import type { Check } from './options.ts';
@@ -14,15 +14,18 @@ export interface Codec {
   decode(bytes: Uint8Array): unknown;
 }
 
-/** A codec of ours may give text, too. */
+/** How the streams see a codec: it may give text, and decodes in two steps, of which each is taken for many items in a row. */
 interface BodyCodec {
   encode(value: unknown): string | Uint8Array;
-  decode(bytes: Buffer): unknown;
+  read(bytes: Buffer): unknown;
+  parse(read: never): unknown;
 }
 
 function bufferOf(bytes: ArrayBufferView): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
+
+const REPLACEMENT = '\uFFFD';
 
 /** JSON text (RFC 8259): UTF-8, and no value that is `null` as a whole, for that would end the stream that pulls it. */
 const json: BodyCodec = {
@@ -32,12 +35,13 @@ const json: BodyCodec = {
     if (text === 'null') throw new TypeError('its JSON is null, which would end the stream that pulls it');
     return text;
   },
-  decode(bytes) {
-    // Most JSON is ASCII, which is had as text for less, and needs no other look.
-    if (isAscii(bytes)) return JSON.parse(bytes.toString('latin1'));
-    if (!isUtf8(bytes)) throw new TypeError('the bytes are not UTF-8');
-    return JSON.parse(bytes.toString());
+  read(bytes) {
+    const text = bytes.toString();
+    // Where bytes are not UTF-8 the text has a replacement character: only one that has it needs the closer look.
+    if (text.indexOf(REPLACEMENT) !== -1 && !isUtf8(bytes)) throw new TypeError('the bytes are not UTF-8');
+    return text;
   },
+  parse: JSON.parse as (text: string) => unknown,
 };
 
 /** Bytes as they are: Buffers, typed arrays and strings go in, Buffers come out. */
@@ -50,10 +54,28 @@ const raw: BodyCodec = {
     if (ArrayBuffer.isView(value)) return bufferOf(value);
     throw new TypeError(`the raw codec takes strings and bytes, not a value of type ${typeof value}`);
   },
-  decode: (bytes) => bytes,
+  read: (bytes) => bytes,
+  parse: (bytes: Buffer) => bytes,
 };
 
 const CODECS = { json, raw };
+
+function adapted(codec: Codec): BodyCodec {
+  return {
+    encode: (value) => codec.encode(value),
+    read: (bytes) => bytes,
+    parse: (bytes: Buffer) => codec.decode(bytes),
+  };
+}
+
+/** Why an item is not handed out, in the place of its value. */
+export class Invalid {
+  readonly error: MillraceError;
+
+  constructor(error: MillraceError) {
+    this.error = error;
+  }
+}
 
 /** The `codec` option: the name of one of ours, or one of your own. */
 export type CodecOption = keyof typeof CODECS | Codec;
@@ -80,7 +102,7 @@ export class ItemCodec {
   readonly #maxBytes: number;
 
   constructor(options: { codec: CodecOption; schema?: StandardSchemaV1 | undefined; maxBytes: number }) {
-    this.#codec = typeof options.codec === 'string' ? CODECS[options.codec] : options.codec;
+    this.#codec = typeof options.codec === 'string' ? CODECS[options.codec] : adapted(options.codec);
     this.#schema = options.schema;
     this.#maxBytes = options.maxBytes;
   }
@@ -100,21 +122,38 @@ export class ItemCodec {
     return body;
   }
 
-  /** The value of stored bytes. Throws `ERR_MILLRACE_INVALID_ITEM` and `ERR_MILLRACE_TOO_LARGE`. */
-  decode(bytes: Buffer): unknown {
-    this.#checkSize(bytes, bytes);
-    let value: unknown;
-    try {
-      value = this.#codec.decode(bytes);
-    } catch (cause) {
-      throw invalidItem(`the codec refuses it: ${messageOf(cause)}`, bytes, cause);
-    }
-    return carried(value, bytes);
+  /** The values of stored bytes, or why one is {@link Invalid}: `ERR_MILLRACE_INVALID_ITEM` or `ERR_MILLRACE_TOO_LARGE`. */
+  decode(items: readonly Buffer[]): unknown[] {
+    const read = items.map((bytes) => this.#read(bytes));
+    return read.map((one, index) => this.#parse(one, items[index] as Buffer));
   }
 
-  /** The value of stored bytes, as the schema lets it pass. Rejects as {@link decode} and {@link validate}. */
+  /** As {@link decode}, for one, which must pass the schema, too. */
   async decodeValid(bytes: Buffer): Promise<unknown> {
-    return carried(await this.validate(this.decode(bytes), bytes), bytes);
+    const [value] = this.decode([bytes]);
+    if (value instanceof Invalid) return value;
+    return this.validate(value, bytes).then(
+      (valid) => carried(valid, bytes),
+      (error) => new Invalid(error),
+    );
+  }
+
+  #read(bytes: Buffer): unknown {
+    try {
+      this.#checkSize(bytes, bytes);
+      return this.#codec.read(bytes);
+    } catch (cause) {
+      return refused(bytes, cause);
+    }
+  }
+
+  #parse(read: unknown, bytes: Buffer): unknown {
+    if (read instanceof Invalid) return read;
+    try {
+      return carried(this.#codec.parse(read as never), bytes);
+    } catch (cause) {
+      return refused(bytes, cause);
+    }
   }
 
   /** Whether there is a schema, so that items must go through {@link validate}. */
@@ -149,7 +188,12 @@ export class ItemCodec {
 /** `value`, unless no object stream can carry it. */
 function carried(value: unknown, item: unknown): unknown {
   if (value !== null && value !== undefined) return value;
-  throw invalidItem(`it is ${value}, which no object stream can carry`, item);
+  return new Invalid(invalidItem(`it is ${value}, which no object stream can carry`, item));
+}
+
+function refused(item: unknown, cause: unknown): Invalid {
+  if (cause instanceof MillraceError) return new Invalid(cause);
+  return new Invalid(invalidItem(`the codec refuses it: ${messageOf(cause)}`, item, cause));
 }
 
 function invalidItem(why: string, item: unknown, cause?: unknown): MillraceError {

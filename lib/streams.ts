@@ -9,6 +9,8 @@ const streams = readableStream as unknown as typeof import('node:stream');
 
 export const Readable: typeof streams.Readable = streams.Readable;
 export const Writable: typeof streams.Writable = streams.Writable;
+/** Calls back when a stream has ended, failed or been closed. */
+export const finished: typeof streams.finished = streams.finished;
 /** Destroys a stream when a signal is aborted. */
 export const addAbortSignal: typeof streams.addAbortSignal = streams.addAbortSignal;
 
