@@ -13,8 +13,8 @@ function asks(prefetch: Prefetch, count: number): number[] {
 }
 
 describe('Prefetch', () => {
-  it('starts at one and doubles, up to five eighths of highWaterMark', () => {
-    assert.deepEqual(asks(new Prefetch(64), 8), [1, 2, 4, 8, 16, 32, 40, 40]);
+  it('starts at one and doubles, up to half of highWaterMark', () => {
+    assert.deepEqual(asks(new Prefetch(64), 8), [1, 2, 4, 8, 16, 32, 32, 32]);
   });
 
   it('does not grow while the broker has less than was asked for', () => {
@@ -29,8 +29,8 @@ describe('Prefetch', () => {
   it('never asks for more than there is room for, and waits until there is room for what it wants', () => {
     const prefetch = new Prefetch(16);
     asks(prefetch, 6);
-    assert.equal(prefetch.next(6), 10);
-    assert.equal(prefetch.next(7), 0);
+    assert.equal(prefetch.next(8), 8);
+    assert.equal(prefetch.next(9), 0);
     assert.equal(prefetch.next(16), 0);
   });
 
@@ -45,8 +45,8 @@ describe('Prefetch', () => {
   it('asks for about 1 MiB where items are large, and for one where one is larger', () => {
     const prefetch = new Prefetch(1000);
     asks(prefetch, 12);
-    assert.equal(prefetch.next(0), 625);
-    prefetch.received(625, [Buffer.alloc(256 * 1024)]);
+    assert.equal(prefetch.next(0), 500);
+    prefetch.received(500, [Buffer.alloc(256 * 1024)]);
     assert.equal(prefetch.next(0), 4);
     prefetch.received(4, [Buffer.alloc(5 * 1024 * 1024)]);
     assert.equal(prefetch.next(0), 1);

@@ -107,7 +107,7 @@ describe('a broken connection (redis)', function () {
     );
     const missing = pushed - values.length;
     assert.ok(missing <= mayBeLost, `${missing} are missing, at most ${mayBeLost} were said to be`);
-    assert.ok(mayBeLost <= 25 * 20, `${mayBeLost} may be lost: more than one pop for each kill`);
+    assert.ok(mayBeLost <= 25 * 16, `${mayBeLost} may be lost: more than one pop for each kill`);
   });
 
   it('holds writes back while the server is away, and stores them when it is back', async () => {
