@@ -11,11 +11,13 @@ import type {
   SenderOptions,
 } from '../../driver.ts';
 import { MillraceError } from '../../errors.ts';
+import { watchLink } from './link.ts';
 import { BlockingPool } from './pool.ts';
 import { RedisReceiver } from './receiver.ts';
-import { isAnswer, refusal, tooOld } from './refusals.ts';
+import { isAnswer, refusal } from './refusals.ts';
 import { scripts } from './scripts.ts';
 import { redisSender } from './sender.ts';
+import { examine } from './server.ts';
 
 /**
  * What every client of ours has in common, whatever the user's own has: no command is sent twice by ioredis itself, and none
@@ -48,6 +50,9 @@ const COMMANDS = {
 /** A client that blocks is thrown away when its connection breaks. */
 const BLOCKING = { ...PROFILE, retryStrategy: () => null } as const satisfies RedisOptions;
 
+/** What a user's own client may have and ours must not: with these a pop is given up while it may still take an item. */
+const NO_TIMEOUTS = { commandTimeout: undefined, blockingTimeout: undefined, socketTimeout: undefined };
+
 /** How long a client stays open when no stream needs it, in milliseconds. It does not keep the process alive meanwhile. */
 const IDLE = 1000;
 
@@ -58,11 +63,7 @@ export function connectRedis(target: string | object, options: DriverOptions): D
   const newClient = (profile: RedisOptions): Redis =>
     typeof target === 'string'
       ? new fromUrl(profile, target)
-      : (target as Redis).duplicate({
-          ...profile,
-          commandTimeout: undefined,
-          blockingTimeout: undefined,
-        } as RedisOptions);
+      : (target as Redis).duplicate({ ...profile, ...NO_TIMEOUTS } as RedisOptions);
   return new RedisConnection(newClient, options);
 }
 
@@ -257,31 +258,6 @@ export class RedisConnection implements DriverConnection {
   }
 }
 
-/** How often a link is looked at, in milliseconds, and after how many looks without a word it is dead: in the second case while it writes. */
-const LOOK = 1000;
-const SILENT_LOOKS = 3;
-const SILENT_LOOKS_WRITING = 30;
-
-/**
- * Ends a connection on which commands wait and nothing comes: a dead link, of which TCP says nothing for many minutes. Looks are
- * counted, not time, and each lets the socket be read first: so a process that was busy for long does not take its own
- * silence for the server's, as ioredis's `socketTimeout` does.
- */
-function watchLink(client: Redis): void {
-  const socket = client.stream;
-  let read = -1;
-  let silent = 0;
-  const look = (): void => {
-    const waits = client.commandQueue.length > 0 && socket.bytesRead === read;
-    silent = waits ? silent + 1 : 0;
-    read = socket.bytesRead;
-    const patience = socket.writableLength > 0 ? SILENT_LOOKS_WRITING : SILENT_LOOKS;
-    if (silent >= patience) socket.destroy(new Error(`Redis has not answered for ${patience} looks, ${LOOK} ms apart`));
-  };
-  const timer = setInterval(() => setImmediate(look), LOOK).unref();
-  socket.once('close', () => clearInterval(timer));
-}
-
 /** An AbortController at which any number may listen: a sender's commands wait side by side. */
 export function unboundedAbortController(): AbortController {
   const controller = new AbortController();
@@ -292,34 +268,4 @@ export function unboundedAbortController(): AbortController {
 /** The error of what waited when its stream or connection was closed. */
 export function closedError(): MillraceError {
   return new MillraceError('CLOSED', 'The stream was closed before Redis had answered');
-}
-
-/** Why a server won't do, if it won't; warns of one that throws away what it has stored. */
-async function examine(client: Redis): Promise<MillraceError | undefined> {
-  let info: string;
-  try {
-    info = await client.info();
-  } catch (error) {
-    if (isAnswer(error) && error.message.startsWith('NOPERM')) return undefined;
-    throw error;
-  }
-  if (/^loading:1/m.test(info)) throw new Error('Redis is loading its data');
-  const version = /^redis_version:(\d+)\..*$/m.exec(info);
-  if (version && Number(version[1]) < 7 && !info.includes('valkey_version:')) return tooOld(version[0]);
-  const policy = /^maxmemory_policy:(.*?)\r?$/m.exec(info)?.[1];
-  if (policy && policy !== 'noeviction' && !/^maxmemory:0\r?$/m.test(info)) warnOfEviction(policy);
-  return undefined;
-}
-
-let warnedOfEviction = false;
-
-function warnOfEviction(policy: string): void {
-  if (warnedOfEviction) return;
-  warnedOfEviction = true;
-  process.emitWarning(
-    `Redis may throw queues away when it is full: its maxmemory-policy is ${policy}, not noeviction`,
-    {
-      code: 'MILLRACE_EVICTION',
-    },
-  );
 }
