@@ -24,8 +24,11 @@ export class RedisReceiver implements Receiver {
   readonly #side: Side;
   readonly #onUnanswered: (atMost: number) => void;
   readonly #closing = unboundedAbortController();
-  /** Aborted to end the call under way. */
+  /** Aborted to end the call under way, where it waits. */
   #turn = unboundedAbortController();
+  #cancelled = false;
+  /** Whether a pop that does not block is on its way: it is over in a moment, and cannot be stopped. */
+  #popping = false;
   #receiving: Promise<unknown> = Promise.resolve();
   /** Whether the last answer was as large as it could be, so that there is probably more. */
   #plenty = false;
@@ -40,13 +43,15 @@ export class RedisReceiver implements Receiver {
 
   receive(max: number): Promise<Buffer[]> {
     if (this.#turn.signal.aborted) this.#turn = unboundedAbortController();
+    this.#cancelled = false;
     const receiving = this.#receive(max, this.#turn.signal);
     this.#receiving = receiving.catch(() => {});
     return receiving;
   }
 
   cancel(): void {
-    this.#turn.abort();
+    this.#cancelled = true;
+    if (!this.#popping) this.#turn.abort();
   }
 
   async giveBack(items: readonly Buffer[]): Promise<void> {
@@ -80,7 +85,7 @@ export class RedisReceiver implements Receiver {
     try {
       let items: Buffer[] = [];
       if (this.#plenty) items = await this.#connection.run((client) => this.#popNow(client, max), signal);
-      if (items.length === 0) items = await this.#wait(max, signal);
+      if (items.length === 0 && !this.#cancelled) items = await this.#wait(max, signal);
       this.#plenty = items.length === max;
       return items;
     } catch (error) {
@@ -90,13 +95,18 @@ export class RedisReceiver implements Receiver {
   }
 
   async #popNow(client: Redis, max: number): Promise<Buffer[]> {
+    if (this.#cancelled) return [];
     const end = this.#side === 'left' ? 'LEFT' : 'RIGHT';
+    this.#popping = true;
     try {
       const answer = await client.callBuffer('LMPOP', 1, this.#key, end, 'COUNT', max);
       return (answer as [Buffer, Buffer[]] | null)?.[1] ?? [];
     } catch (error) {
       if (!isAnswer(error)) this.#onUnanswered(max);
+      if (this.#cancelled) this.#turn.abort();
       throw error;
+    } finally {
+      this.#popping = false;
     }
   }
 
