@@ -1,6 +1,3 @@
-import { setMaxListeners } from 'node:events';
-import { setTimeout as delay } from 'node:timers/promises';
-import { Redis, type RedisOptions } from 'ioredis';
 import type {
   ConnectionStats,
   DriverConnection,
@@ -10,262 +7,41 @@ import type {
   Sender,
   SenderOptions,
 } from '../../driver.ts';
-import { MillraceError } from '../../errors.ts';
-import { watchLink } from './link.ts';
-import { BlockingPool } from './pool.ts';
+import { RedisClients } from './clients.ts';
 import { RedisReceiver } from './receiver.ts';
-import { isAnswer, refusal } from './refusals.ts';
-import { scripts } from './scripts.ts';
 import { redisSender } from './sender.ts';
-import { examine } from './server.ts';
 
-/**
- * What every client of ours has in common, whatever the user's own has: no command is sent twice by ioredis itself, and none
- * waits in a queue that we cannot see. Whether the server is ready we look ourselves, once.
- */
-const PROFILE = {
-  lazyConnect: true,
-  enableOfflineQueue: false,
-  autoResendUnfulfilledCommands: false,
-  maxRetriesPerRequest: 0,
-  enableReadyCheck: false,
-  connectTimeout: 3000,
-  disconnectTimeout: 200,
-  enableAutoPipelining: false,
-  keyPrefix: '',
-  readOnly: false,
-  monitor: false,
-  stringNumbers: false,
-  replyMapping: 'legacy',
-  reconnectOnError: null,
-} as const satisfies RedisOptions;
-
-/** The one client for commands reconnects by itself, at least once a second. */
-const COMMANDS = {
-  ...PROFILE,
-  scripts,
-  retryStrategy: (attempt: number) => Math.min(25 * 2 ** attempt, 1000),
-} as const satisfies RedisOptions;
-
-/** A client that blocks is thrown away when its connection breaks. */
-const BLOCKING = { ...PROFILE, retryStrategy: () => null } as const satisfies RedisOptions;
-
-/** What a user's own client may have and ours must not: with these a pop is given up while it may still take an item. */
-const NO_TIMEOUTS = { commandTimeout: undefined, blockingTimeout: undefined, socketTimeout: undefined };
-
-/** How long a client stays open when no stream needs it, in milliseconds. It does not keep the process alive meanwhile. */
-const IDLE = 1000;
-
-/** The clients of one connection for the Redis at a URL, or where an ioredis client of the user's goes. */
+/** A connection to the Redis at a URL, or where an ioredis client of the user's goes. */
 export function connectRedis(target: string | object, options: DriverOptions): DriverConnection {
-  // Options that come first win, so a URL's own (`?keyPrefix=…`) cannot undo the profile.
-  const fromUrl = Redis as unknown as new (profile: RedisOptions, url: string) => Redis;
-  const newClient = (profile: RedisOptions): Redis =>
-    typeof target === 'string'
-      ? new fromUrl(profile, target)
-      : (target as Redis).duplicate({ ...profile, ...NO_TIMEOUTS } as RedisOptions);
-  return new RedisConnection(newClient, options);
+  return new RedisConnection(new RedisClients(target, options.maxClients), options.prefix);
 }
 
-interface Waiter {
-  resolve(client: Redis): void;
-  reject(reason: Error): void;
-  settled?: () => void;
-}
-
-/** One client for commands, and a pool of clients that wait for items. */
-export class RedisConnection implements DriverConnection {
-  readonly pool: BlockingPool;
-  readonly #newClient: (profile: RedisOptions) => Redis;
+class RedisConnection implements DriverConnection {
+  readonly #clients: RedisClients;
   readonly #prefix: string;
-  /** The client for commands: opened when first needed, replaced never while it lives. */
-  #commands: Redis | undefined;
-  /** The same one, once the server has been found fit. */
-  #fit: Redis | undefined;
-  #users = 0;
-  #idle: NodeJS.Timeout | undefined;
-  #closed = false;
-  readonly #waiters = new Set<Waiter>();
 
-  constructor(newClient: (profile: RedisOptions) => Redis, options: DriverOptions) {
-    this.#newClient = newClient;
-    this.#prefix = options.prefix;
-    this.pool = new BlockingPool(() => this.#listened(BLOCKING), options.maxClients);
+  constructor(clients: RedisClients, prefix: string) {
+    this.#clients = clients;
+    this.#prefix = prefix;
+  }
+
+  ready(signal?: AbortSignal): Promise<void> {
+    return this.#clients.ready(signal);
   }
 
   sender(queue: string, options: SenderOptions): Sender {
-    return redisSender(this, this.#prefix + queue, options);
+    return redisSender(this.#clients, this.#prefix + queue, options);
   }
 
   receiver(queue: string, options: ReceiverOptions): Receiver {
-    return new RedisReceiver(this, this.#prefix + queue, options);
+    return new RedisReceiver(this.#clients, this.#prefix + queue, options);
   }
 
   stats(): ConnectionStats {
-    return { clients: (this.#commands ? 1 : 0) + this.pool.size, waiting: this.pool.waiting };
+    return this.#clients.stats();
   }
 
-  async ready(signal?: AbortSignal): Promise<void> {
-    this.retain();
-    try {
-      await this.online(signal);
-    } finally {
-      this.release();
-    }
+  close(): Promise<void> {
+    return this.#clients.close();
   }
-
-  /** Says that somebody needs the connection: it is opened, and keeps the process alive. */
-  retain(): void {
-    this.#users += 1;
-    if (this.#users > 1 || this.#closed) return;
-    clearTimeout(this.#idle);
-    if (this.#commands) this.#commands.stream?.ref();
-    else this.#open();
-  }
-
-  /** Takes a {@link retain} back. */
-  release(): void {
-    this.#users -= 1;
-    if (this.#users > 0 || this.#closed) return;
-    void this.pool.clear();
-    if (this.client) {
-      this.client.stream.unref();
-      this.#idle = setTimeout(() => this.#drop(), IDLE).unref();
-    } else {
-      this.#drop();
-    }
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true;
-    clearTimeout(this.#idle);
-    this.#drop();
-    this.#failWaiters(new MillraceError('CLOSED', 'The connection is closed'));
-    await this.pool.close();
-  }
-
-  /** The client for commands as soon as it can take one. Rejects with what will not heal, and when `signal` is aborted. */
-  online(signal?: AbortSignal): Redis | Promise<Redis> {
-    if (this.#closed || signal?.aborted) return Promise.reject(closedError());
-    if (this.client) return this.client;
-    return new Promise<Redis>((resolve, reject) => {
-      const waiter: Waiter = { resolve, reject };
-      const abort = (): void => {
-        this.#waiters.delete(waiter);
-        reject(closedError());
-      };
-      if (signal) {
-        signal.addEventListener('abort', abort);
-        waiter.settled = () => signal.removeEventListener('abort', abort);
-      }
-      this.#waiters.add(waiter);
-      if (!this.#commands) this.#open();
-    });
-  }
-
-  /**
-   * Sends a command until Redis has answered it, however often the connection breaks: it may be carried out more than once.
-   * Rejects with a refusal that will not pass, and when `signal` is aborted.
-   */
-  async run<Answer>(command: (client: Redis) => Promise<Answer>, signal: AbortSignal): Promise<Answer> {
-    for (let failures = 0; ; failures += 1) {
-      const client = this.client ?? (await this.online(signal));
-      try {
-        return await command(client);
-      } catch (error) {
-        await this.recover(error, failures, signal);
-      }
-    }
-  }
-
-  /** Waits a little after a failure, the longer the more there were; rejects with one that will not pass. */
-  async recover(error: unknown, failures: number, signal: AbortSignal): Promise<void> {
-    const refused = refusal(error);
-    if (refused) throw refused;
-    // Never at once: a socket may be gone though ioredis has not noticed, and then the next command fails at once, too.
-    await delay(Math.min(10 * 2 ** failures, 1000), undefined, { signal }).catch(() => {
-      throw closedError();
-    });
-  }
-
-  /** The client for commands, while it can take one. */
-  get client(): Redis | undefined {
-    return this.#fit?.status === 'ready' ? this.#fit : undefined;
-  }
-
-  #listened(profile: RedisOptions): Redis {
-    const client = this.#newClient(profile);
-    // What goes wrong arrives with the command that it befalls; without a listener ioredis would print it.
-    client.on('error', () => {});
-    client.on('connect', () => watchLink(client));
-    return client;
-  }
-
-  #open(): void {
-    const client = this.#listened(COMMANDS);
-    this.#commands = client;
-    client.on('ready', () => void this.#welcome(client));
-    client.on('error', (error) => {
-      // Here an answer can only be one to the handshake: a wrong password, a database that is not there.
-      if (isAnswer(error)) this.#fail(client, error);
-    });
-    client.on('close', () => {
-      if (this.#users === 0 && this.#commands === client) this.#drop();
-    });
-    client.connect().catch(() => {});
-  }
-
-  /** Looks whether a server that has just answered will do, and lets those who wait go on. */
-  async #welcome(client: Redis): Promise<void> {
-    try {
-      const unfit = await examine(client);
-      if (unfit) throw unfit;
-    } catch (error) {
-      // Loading, busy, or gone meanwhile: after a new connection there is another 'ready'.
-      if (refusal(error)) this.#fail(client, error as Error);
-      else client.disconnect(true);
-      return;
-    }
-    if (this.#commands !== client) return;
-    this.#fit = client;
-    this.#settleWaiters((waiter) => waiter.resolve(client));
-  }
-
-  /** Ends a client that cannot serve, and tells those who wait. Who asks next has a new one opened. */
-  #fail(client: Redis, error: Error): void {
-    const refused = refusal(error);
-    if (!refused || this.#commands !== client) return;
-    this.#drop();
-    this.#failWaiters(refused);
-  }
-
-  #failWaiters(reason: Error): void {
-    this.#settleWaiters((waiter) => waiter.reject(reason));
-  }
-
-  #settleWaiters(settle: (waiter: Waiter) => void): void {
-    for (const waiter of this.#waiters) {
-      waiter.settled?.();
-      settle(waiter);
-    }
-    this.#waiters.clear();
-  }
-
-  #drop(): void {
-    this.#commands?.disconnect();
-    this.#commands = undefined;
-    this.#fit = undefined;
-  }
-}
-
-/** An AbortController at which any number may listen: a sender's commands wait side by side. */
-export function unboundedAbortController(): AbortController {
-  const controller = new AbortController();
-  setMaxListeners(0, controller.signal);
-  return controller;
-}
-
-/** The error of what waited when its stream or connection was closed. */
-export function closedError(): MillraceError {
-  return new MillraceError('CLOSED', 'The stream was closed before Redis had answered');
 }

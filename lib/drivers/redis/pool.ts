@@ -1,7 +1,6 @@
 import genericPool, { type Pool } from 'generic-pool';
 import type { Redis } from 'ioredis';
 import type { Side } from '../../driver.ts';
-import type { RedisConnection } from './connection.ts';
 import { isAnswer } from './refusals.ts';
 
 /** How long one pop waits at most, in milliseconds: half of what a client's silence may last. */
@@ -59,13 +58,13 @@ export class BlockingClient {
 
   /**
    * Cuts the pop under way short, without losing what it may have taken. Redis answers 0 when the pop has not arrived yet, or
-   * is answered already: so this is repeated until it takes, or the pop is over.
+   * is answered already: so this is repeated until it takes, or the pop is over. `commands` has the client to say it with.
    */
-  async unblock(connection: RedisConnection): Promise<void> {
+  async unblock(commands: { readonly client: Redis | undefined }): Promise<void> {
     for (let attempt = 0; this.#waiting && this.#id !== undefined; attempt += 1) {
       try {
         // Without a connection, or the permission, the pop ends by itself.
-        if (!connection.client || (await connection.client.client('UNBLOCK', this.#id)) === 1) return;
+        if (!commands.client || (await commands.client.client('UNBLOCK', this.#id)) === 1) return;
       } catch {
         return;
       }

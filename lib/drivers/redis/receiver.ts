@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Receiver, ReceiverOptions, Side } from '../../driver.ts';
-import { type RedisConnection, unboundedAbortController } from './connection.ts';
+import { type RedisClients, unboundedAbortController } from './clients.ts';
 import type { BlockingClient } from './pool.ts';
 import { isAnswer } from './refusals.ts';
 
@@ -19,7 +19,7 @@ const RECORD_TTL = 60;
  * borrow a client that may block.
  */
 export class RedisReceiver implements Receiver {
-  readonly #connection: RedisConnection;
+  readonly #clients: RedisClients;
   readonly #key: string;
   readonly #side: Side;
   readonly #onUnanswered: (atMost: number) => void;
@@ -33,12 +33,12 @@ export class RedisReceiver implements Receiver {
   /** Whether the last answer was as large as it could be, so that there is probably more. */
   #plenty = false;
 
-  constructor(connection: RedisConnection, key: string, options: ReceiverOptions) {
-    this.#connection = connection;
+  constructor(clients: RedisClients, key: string, options: ReceiverOptions) {
+    this.#clients = clients;
     this.#key = key;
     this.#side = options.side;
     this.#onUnanswered = options.onUnanswered;
-    connection.retain();
+    clients.retain();
   }
 
   receive(max: number): Promise<Buffer[]> {
@@ -74,17 +74,17 @@ export class RedisReceiver implements Receiver {
     this.#closing.abort();
     this.cancel();
     await this.#receiving;
-    this.#connection.release();
+    this.#clients.release();
   }
 
   #run<Answer>(command: (client: Redis) => Promise<Answer>): Promise<Answer> {
-    return this.#connection.run(command, this.#closing.signal);
+    return this.#clients.run(command, this.#closing.signal);
   }
 
   async #receive(max: number, signal: AbortSignal): Promise<Buffer[]> {
     try {
       let items: Buffer[] = [];
-      if (this.#plenty) items = await this.#connection.run((client) => this.#popNow(client, max), signal);
+      if (this.#plenty) items = await this.#clients.run((client) => this.#popNow(client, max), signal);
       if (items.length === 0 && !this.#cancelled) items = await this.#wait(max, signal);
       this.#plenty = items.length === max;
       return items;
@@ -113,17 +113,17 @@ export class RedisReceiver implements Receiver {
   async #wait(max: number, signal: AbortSignal): Promise<Buffer[]> {
     for (let failures = 0; !signal.aborted; ) {
       // While the broker is away the client for commands does the knocking.
-      await this.#connection.online(signal);
+      await this.#clients.online(signal);
       const client = await this.#borrow(signal);
       if (!client) return [];
       try {
         const items = await this.#popWith(client, max, signal);
-        this.#connection.pool.release(client);
+        this.#clients.pool.release(client);
         if (items.length > 0) return items;
         failures = 0;
       } catch (error) {
-        this.#connection.pool.destroy(client);
-        await this.#connection.recover(error, failures, signal);
+        this.#clients.pool.destroy(client);
+        await this.#clients.recover(error, failures, signal);
         failures += 1;
       }
     }
@@ -132,7 +132,7 @@ export class RedisReceiver implements Receiver {
 
   /** A blocking client, unless `signal` is aborted first: then the client that comes goes straight back. */
   async #borrow(signal: AbortSignal): Promise<BlockingClient | undefined> {
-    const { pool } = this.#connection;
+    const { pool } = this.#clients;
     const borrowing = pool.acquire();
     const client = await untilAborted(borrowing, signal);
     if (!client) borrowing.then((late) => pool.release(late)).catch(() => {});
@@ -144,11 +144,11 @@ export class RedisReceiver implements Receiver {
     if (signal.aborted) return [];
     let unblocking: Promise<void> | undefined;
     const unblock = (): void => {
-      unblocking = client.unblock(this.#connection);
+      unblocking = client.unblock(this.#clients);
     };
     signal.addEventListener('abort', unblock);
     try {
-      return await client.pop(this.#key, this.#side, max, this.#connection.pool.turn);
+      return await client.pop(this.#key, this.#side, max, this.#clients.pool.turn);
     } catch (error) {
       if (!isAnswer(error)) this.#onUnanswered(max);
       throw error;

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Body, Sender, SenderOptions } from '../../driver.ts';
-import { closedError, type RedisConnection, unboundedAbortController } from './connection.ts';
+import { closedError, type RedisClients, unboundedAbortController } from './clients.ts';
 
 /** How often a full queue is looked at, in milliseconds: Redis cannot tell when there is room. */
 const FULL_POLL = 50;
@@ -17,10 +17,10 @@ interface Sending {
 }
 
 /** The sender for a list: of any length, or bounded. */
-export function redisSender(connection: RedisConnection, key: string, options: SenderOptions): Sender {
+export function redisSender(clients: RedisClients, key: string, options: SenderOptions): Sender {
   const command = options.side === 'left' ? 'LPUSH' : 'RPUSH';
-  if (options.maxLength === undefined) return new RedisSender(connection, key, command);
-  return new BoundedSender(connection, key, command, options.maxLength);
+  if (options.maxLength === undefined) return new RedisSender(clients, key, command);
+  return new BoundedSender(clients, key, command, options.maxLength);
 }
 
 /**
@@ -29,7 +29,7 @@ export function redisSender(connection: RedisConnection, key: string, options: S
  * stored twice. (One that a full Redis refused may find itself behind the next, which it had room for.)
  */
 class RedisSender implements Sender {
-  readonly #connection: RedisConnection;
+  readonly #clients: RedisClients;
   readonly #key: string;
   readonly #command: Command;
   readonly #closing = unboundedAbortController();
@@ -41,11 +41,11 @@ class RedisSender implements Sender {
   #recovering: Promise<void> | undefined;
   #settled: (() => void) | undefined;
 
-  constructor(connection: RedisConnection, key: string, command: Command) {
-    this.#connection = connection;
+  constructor(clients: RedisClients, key: string, command: Command) {
+    this.#clients = clients;
     this.#key = key;
     this.#command = command;
-    connection.retain();
+    clients.retain();
   }
 
   send(batch: readonly Body[]): Promise<void> {
@@ -61,12 +61,12 @@ class RedisSender implements Sender {
     this.#closing.abort();
     if (this.#onTheirWay > 0) await new Promise<void>((resolve) => (this.#settled = resolve));
     await this.#recovering;
-    this.#connection.release();
+    this.#clients.release();
   }
 
   #sendAll(): void {
     if (this.#unsent.length === 0 || this.#recovering || this.#failed.length > 0) return;
-    const client = this.#connection.client;
+    const client = this.#clients.client;
     if (!client) this.#recover(undefined);
     else for (const sending of this.#unsent.splice(0)) void this.#transmit(client, sending);
   }
@@ -95,8 +95,8 @@ class RedisSender implements Sender {
     const { signal } = this.#closing;
     const recovery = async (): Promise<void> => {
       try {
-        if (failure !== undefined) await this.#connection.recover(failure, this.#failures++, signal);
-        await this.#connection.online(signal);
+        if (failure !== undefined) await this.#clients.recover(failure, this.#failures++, signal);
+        await this.#clients.online(signal);
       } catch (error) {
         for (const sending of this.#unsent.splice(0)) sending.reject(error);
       }
@@ -112,19 +112,19 @@ class RedisSender implements Sender {
  * find the room that the first was refused.
  */
 class BoundedSender implements Sender {
-  readonly #connection: RedisConnection;
+  readonly #clients: RedisClients;
   readonly #key: string;
   readonly #command: Command;
   readonly #maxLength: number;
   readonly #closing = unboundedAbortController();
   #last: Promise<void> = Promise.resolve();
 
-  constructor(connection: RedisConnection, key: string, command: Command, maxLength: number) {
-    this.#connection = connection;
+  constructor(clients: RedisClients, key: string, command: Command, maxLength: number) {
+    this.#clients = clients;
     this.#key = key;
     this.#command = command;
     this.#maxLength = maxLength;
-    connection.retain();
+    clients.retain();
   }
 
   send(batch: readonly Body[]): Promise<void> {
@@ -137,7 +137,7 @@ class BoundedSender implements Sender {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
     await this.#last;
-    this.#connection.release();
+    this.#clients.release();
   }
 
   async #store(batch: readonly Body[]): Promise<void> {
@@ -165,6 +165,6 @@ class BoundedSender implements Sender {
 
   #run<Answer>(command: (client: Redis) => Promise<Answer>): Promise<Answer> {
     if (this.#closing.signal.aborted) return Promise.reject(closedError());
-    return this.#connection.run(command, this.#closing.signal);
+    return this.#clients.run(command, this.#closing.signal);
   }
 }
