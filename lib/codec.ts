@@ -1,4 +1,3 @@
-import { isUtf8 } from 'node:buffer';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { invalidType, MillraceError, messageOf } from './errors.ts';
 import type { Check } from './options.ts';
@@ -25,7 +24,8 @@ function bufferOf(bytes: ArrayBufferView): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-const REPLACEMENT = '\uFFFD';
+/** Throws where bytes are not UTF-8, and takes nothing away. */
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** JSON text (RFC 8259): UTF-8, and no value that is `null` as a whole, for that would end the stream that pulls it. */
 const json: BodyCodec = {
@@ -35,12 +35,7 @@ const json: BodyCodec = {
     if (text === 'null') throw new TypeError('its JSON is null, which would end the stream that pulls it');
     return text;
   },
-  read(bytes) {
-    const text = bytes.toString();
-    // Where bytes are not UTF-8 the text has a replacement character: only one that has it needs the closer look.
-    if (text.indexOf(REPLACEMENT) !== -1 && !isUtf8(bytes)) throw new TypeError('the bytes are not UTF-8');
-    return text;
-  },
+  read: (bytes) => utf8.decode(bytes),
   parse: JSON.parse as (text: string) => unknown,
 };
 

@@ -25,11 +25,11 @@ export class Prefetch {
   }
 
   /** What an ask brought. */
-  received(asked: number, items: readonly Uint8Array[]): void {
+  received(asked: number, items: readonly Buffer[]): void {
     if (items.length === 0) return;
     if (items.length === asked) this.#pace = Math.min(asked * 2, this.#half);
     let bytes = 0;
-    for (const item of items) bytes += item.byteLength;
+    for (const item of items) bytes += item.length;
     this.#itemBytes = Math.max(1, bytes / items.length);
   }
 }

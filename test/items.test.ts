@@ -200,7 +200,7 @@ describe('items that cannot be read (redis)', () => {
       'the codec refuses it: ': Buffer.from('{"a":'),
       'Unexpected end': Buffer.alloc(0),
       'it is null': Buffer.from('null'),
-      'not UTF-8': Buffer.from([0x22, 0xc3, 0x28, 0x22]),
+      'not valid for encoding utf-8': Buffer.from([0x22, 0xc3, 0x28, 0x22]),
       'larger than maxBytes': Buffer.from(`"${'x'.repeat(100)}"`),
       'is not valid JSON': randomBytes(64),
     };
