@@ -130,7 +130,7 @@ export class PullStream<Out = any> extends Readable {
 
   override pause(): this {
     this.#paused = true;
-    if (this.#receiving) this.#receiver?.cancel();
+    if (this.#receiving && !this.#demanded) this.#receiver?.cancel();
     return super.pause();
   }
 
@@ -215,6 +215,8 @@ export class PullStream<Out = any> extends Readable {
     if (idle?.over && this.#undelivered === 0) this.#end();
     if (!this.#codec.validates) this.#deliver();
     else if (!this.#validating) void this.#deliverValid();
+    // Nothing may have come, because of a pause that is over by now.
+    this.#pull();
   }
 
   /** Ends an ask that has lasted as long as the `timeout` option says. */

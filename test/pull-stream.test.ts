@@ -154,6 +154,32 @@ describeEach('PullStream', (broker) => {
     stream.destroy();
   });
 
+  it('goes on when it is resumed before the pop that waits has stopped', async () => {
+    const stream = new PullStream(queue, { connection });
+    const values: unknown[] = [];
+    stream.on('data', (value) => values.push(value));
+    await once(stream, 'ready');
+    for (let n = 0; n < 20; n += 1) {
+      stream.pause();
+      if (n % 2) await nextTurn();
+      stream.resume();
+      if (n % 3) await nextTurn();
+    }
+    await push(connection, queue, numbers(3));
+    await until(() => values.length === 3);
+    assert.deepEqual(values, numbers(3));
+    stream.destroy();
+  });
+
+  it("takes no notice of pause() where somebody listens to 'readable', as Node has it", async () => {
+    const stream = new PullStream(queue, { connection });
+    const reading = byForAwait(stream, 3);
+    await once(stream, 'ready');
+    stream.pause();
+    await push(connection, queue, numbers(3));
+    assert.deepEqual(await reading, numbers(3));
+  });
+
   it('reads on after a pause when somebody reads', async () => {
     await push(connection, queue, numbers(50));
     const stream = new PullStream(queue, { connection });
