@@ -277,6 +277,24 @@ describe('a connection (redis)', () => {
     await connection.close();
   });
 
+  it('is closed without a stray error while a blocking client opens', async () => {
+    const unhandled: unknown[] = [];
+    const record = (reason: unknown): unknown => unhandled.push(reason);
+    process.on('unhandledRejection', record);
+    for (let ticks = 0; ticks < 40; ticks += 1) {
+      const connection = connect(server.url);
+      const stream = new PullStream(queue, { connection });
+      stream.resume();
+      await once(stream, 'ready');
+      for (let tick = 0; tick < ticks; tick += 1) await undefined;
+      stream.destroy();
+      await connection.close();
+    }
+    await until(async () => (await clientsSeen()) === 0);
+    process.off('unhandledRejection', record);
+    assert.deepEqual(unhandled, []);
+  });
+
   it('waits a pop out where CLIENT UNBLOCK is not allowed', async () => {
     await using own = await RedisServer.start('--user', 'limited', 'on', '>pw', '~*', '&*', '+@all', '-client');
     const connection = connect(own.url.replace('//', '//limited:pw@'));
