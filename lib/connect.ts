@@ -1,10 +1,19 @@
 import type { Cluster, Redis } from 'ioredis';
-import type { ConnectionStats, Driver, DriverConnection, Supports } from './driver.ts';
+import { DeadLetterStream } from './dead-letters.ts';
+import type { ConnectionStats, Driver, DriverConnection, QueueInfo, Supports } from './driver.ts';
 import { invalidType, invalidValue, MillraceError } from './errors.ts';
-import { type CloseOptions, closeTimeout, integer, prefix, withDefaults } from './options.ts';
+import { type CloseOptions, checkQueueName, closeTimeout, integer, prefix, withDefaults } from './options.ts';
 import { Deadline } from './timeout.ts';
 
-const everything = { sides: true, maxLength: true } as const satisfies Supports;
+export const everything = {
+  sides: true,
+  maxLength: true,
+  deliveries: true,
+  delay: true,
+  producers: true,
+  hops: true,
+  inspection: true,
+} as const satisfies Supports;
 
 const redis: Driver = {
   supports: everything,
@@ -17,7 +26,8 @@ const drivers = new Map<string, Driver>([
     'memory',
     {
       supports: everything,
-      connect: async (target, options) => (await import('./drivers/memory.ts')).connectMemory(String(target), options),
+      connect: async (target, options) =>
+        (await import('./drivers/memory/connection.ts')).connectMemory(String(target), options),
     },
   ],
   ['redis', redis],
@@ -94,6 +104,32 @@ export class Connection implements AsyncDisposable {
   }
 
   /**
+   * What is in a queue, and who takes from it. Rejects with `ERR_MILLRACE_NOT_SUPPORTED` where the broker can't tell.
+   *
+   * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE where the name is wrong: by the promise
+   */
+  async inspect(queue: string): Promise<QueueInfo> {
+    checkQueueName(queue);
+    return (await this.#inspected()).inspect(queue);
+  }
+
+  /** The names of the queues that hold anything or have consumers, as far as millrace was used to fill or empty them, each once. */
+  async *queues(): AsyncIterable<string> {
+    yield* (await this.#inspected()).queues();
+  }
+
+  /**
+   * A Readable of a queue's dead letters, the oldest first, which ends behind the newest.
+   *
+   * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE where the name is wrong; ERR_MILLRACE_NOT_SUPPORTED where the broker has none
+   */
+  deadLetters(queue: string): DeadLetterStream {
+    checkQueueName(queue);
+    requireSupport(this, 'inspection', 'dead letters');
+    return new DeadLetterStream(queue, () => this.#inspected());
+  }
+
+  /**
    * Closes the streams that are still open and lets go of the broker: first those that pull (they stop, and what they
    * hold flows on or is given back), then those that push (they end, and what they hold is stored). Safe to call twice.
    * Rejects, once all is closed, with what could not be stored or given back in time.
@@ -129,6 +165,12 @@ export class Connection implements AsyncDisposable {
       return connection;
     },
   };
+
+  async #inspected(): Promise<DriverConnection> {
+    requireSupport(this, 'inspection', 'a look into its queues');
+    if (this.#closing) throw new MillraceError('CLOSED', 'The connection is closed');
+    return this.#open();
+  }
 
   async #open(): Promise<DriverConnection> {
     const { prefix = '', maxClients = Number.MAX_SAFE_INTEGER } = this.#options;

@@ -15,6 +15,16 @@ export interface Supports {
   readonly sides: boolean;
   /** The length of a queue can be bounded where it is stored. */
   readonly maxLength: boolean;
+  /** Items can be held under a lease and settled: {@link DriverConnection.consumer}. */
+  readonly deliveries: boolean;
+  /** Items can be stored now and be due later. */
+  readonly delay: boolean;
+  /** A producer's numbers outlive its process, so that the same source can be run again. */
+  readonly producers: boolean;
+  /** Storing items and settling what they were made of is one step: {@link SendingOptions.settles}. */
+  readonly hops: boolean;
+  /** It can tell what is in its queues, and show their dead letters. */
+  readonly inspection: boolean;
 }
 
 /** A connection's options, all filled in. */
@@ -49,6 +59,17 @@ export interface DriverConnection {
   ready(signal?: AbortSignal): Promise<void>;
   sender(queue: string, options: SenderOptions): Sender;
   receiver(queue: string, options: ReceiverOptions): Receiver;
+  consumer(queue: string, options: ConsumerOptions): Consumer;
+  /** What is in a queue. */
+  inspect(queue: string): Promise<QueueInfo>;
+  /** The names, without the prefix, of the queues that hold anything or have consumers. */
+  queues(): AsyncIterable<string>;
+  /** The oldest `max` dead letters of a queue behind the one with the id `after`, or from the first on. */
+  deadLetters(queue: string, after: string | undefined, max: number): Promise<readonly DeadLetterRecord[]>;
+  /** Takes a dead letter back into the queue, behind all others, as if it were new. False where it is gone. */
+  putBack(queue: string, id: string): Promise<boolean>;
+  /** Deletes a dead letter. False where it is gone. */
+  drop(queue: string, id: string): Promise<boolean>;
   stats(): ConnectionStats;
   /** Lets go of everything at once. Called when all senders and receivers are closed, or have had their time. */
   close(): Promise<void>;
@@ -58,16 +79,29 @@ export interface SenderOptions {
   readonly side: Side;
   /** The length from which on a queue is full: items wait until there is room. */
   readonly maxLength?: number | undefined;
+  /**
+   * A name under which the items of this sender are numbered for a day: a sender of the same name that sends the same items
+   * again, from the first on, stores only those that are not stored yet. Default: a random one.
+   */
+  readonly producer?: string | undefined;
 }
 
-/** Stores items in one queue. */
+/** How a batch is stored. */
+export interface SendingOptions {
+  /** Milliseconds from now at which the items are due; 0 or none: at once. */
+  readonly delay?: number;
+  /** What a consumer of the same connection holds, and what is settled in the step that stores the batch. */
+  readonly settles?: { readonly consumer: Consumer; readonly items: readonly Held[] };
+}
+
+/** Stores items in one queue, each once, however often the connection breaks. */
 export interface Sender {
   /**
-   * Resolves once all are stored, in order. Waits while the broker is away or the queue is full. Rejects, with a MillraceError,
-   * when the broker refuses for good or the sender is closed. A second batch may be sent while the first is on its way: they
-   * are stored in the order sent.
+   * Resolves once all are stored, in order: with true; with false, and nothing stored, where what it `settles` is not held any
+   * more. Waits while the broker is away or the queue is full. Rejects, with a MillraceError, when the broker refuses for good
+   * or the sender is closed. A second batch may be sent while the first is on its way: they are stored in the order sent.
    */
-  send(batch: readonly Body[]): Promise<void>;
+  send(batch: readonly Body[], options?: SendingOptions): Promise<boolean>;
   /** Gives up what waits, and resolves when nothing is on its way any more. */
   close(): Promise<void>;
 }
@@ -93,4 +127,103 @@ export interface Receiver {
   deadLetter(item: Buffer, reason: string): Promise<void>;
   /** Gives up what waits, and resolves when nothing is on its way any more. */
   close(): Promise<void>;
+}
+
+export interface ConsumerOptions {
+  /** Who starts under the name of another takes over from it: what that one holds is put back, and it is fenced off. Default: a random name. */
+  readonly name?: string | undefined;
+  /** Milliseconds without a sign of life after which others put back what this consumer holds. */
+  readonly leaseTimeout: number;
+  /** After how many attempts an item whose consumer has died in the middle of them is a dead letter. */
+  readonly maxAttempts: number;
+  /** Called when items are not held any more though nobody here has settled them: the lease had ended. */
+  onLost(items: readonly Held[]): void;
+}
+
+/** An item that a consumer holds: its receipt. */
+export interface Held {
+  readonly bytes: Buffer;
+  /** Which attempt this is, from 1. */
+  readonly attempt: number;
+  /** For the stream, to find its own again; a driver leaves it alone. */
+  owner?: unknown;
+}
+
+/** What becomes of an item that was held. */
+export type Outcome =
+  | { readonly verb: 'ack' }
+  /** Again, as one attempt more, after `delay` milliseconds, then before those that were never tried. */
+  | { readonly verb: 'retry'; readonly delay: number }
+  /** To the dead letters. */
+  | { readonly verb: 'reject'; readonly reason: string }
+  /** Again, before all others, as if it had not been taken. */
+  | { readonly verb: 'release' };
+
+/** Takes items out of one queue and holds them until they are settled. Nothing that it takes is ever lost. */
+export interface Consumer {
+  /** The connection that made it. */
+  readonly connection: DriverConnection;
+  /**
+   * Takes 1 to `max` items, waiting until there are any; none only when cancelled. Items that come again come first. Goes on by
+   * itself when the broker was away. One call at a time. Rejects, with a MillraceError, when the broker refuses for good; with
+   * `ERR_MILLRACE_FENCED` when another consumer has started under this one's name.
+   */
+  receive(max: number): Promise<readonly Held[]>;
+  /** Makes the call under way resolve soon: with none, or with what was taken meanwhile. */
+  cancel(): void;
+  /**
+   * Says that an item is about to be handed to a handler: if the process dies from here on, that counts as an attempt. A driver may
+   * count what came before it as handed over, too.
+   */
+  handOver(item: Held): void;
+  /**
+   * Resolves, as soon as the broker has answered, with whether it came to that: false when the item is not held any more. Settlements of one turn of the
+   * event loop go together. Each item is settled once at most: its caller sees to that. Rejects, with a MillraceError, when
+   * the broker refuses for good or the consumer is closed before it was heard.
+   */
+  settle(item: Held, outcome: Outcome): Promise<boolean>;
+  /**
+   * Says what was settled, puts what it still holds back, before all others, as if it had not been taken, and resolves when nothing
+   * is on its way any more. When `giveUp` is aborted it is content with what it has done: the rest goes back when the lease ends.
+   */
+  close(giveUp?: AbortSignal): Promise<void>;
+}
+
+/** What is in a queue. */
+export interface QueueInfo {
+  /** Items that can be had now. */
+  readonly waiting: number;
+  /** Items that are due later. */
+  readonly delayed: number;
+  /** Items that consumers hold. */
+  readonly inProcess: number;
+  /** Dead letters. */
+  readonly dead: number;
+  /** How many items have been pushed, as far as millrace did it, and settled, since the queue was last out of use for a day. */
+  readonly pushed: number;
+  readonly settled: number;
+  /** Milliseconds for which the oldest waiting item has been waiting, to about a second; 0 when none is. */
+  readonly lag: number;
+  readonly consumers: readonly ConsumerInfo[];
+}
+
+/** What a consumer does. */
+export interface ConsumerInfo {
+  readonly name: string;
+  /** How many items it holds. */
+  readonly held: number;
+  /** When its lease ends if it is not renewed, in milliseconds since 1970 by the broker's clock. */
+  readonly leaseEnds: number;
+  /** Milliseconds for which it has held the oldest of them; 0 when it holds none. */
+  readonly oldest: number;
+}
+
+/** A dead letter, as it is stored. */
+export interface DeadLetterRecord {
+  readonly id: string;
+  readonly bytes: Buffer;
+  readonly reason: string;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  readonly attempts: number;
 }

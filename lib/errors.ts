@@ -14,6 +14,10 @@ const CODES = {
   INVALID_ITEM: { retryable: false },
   /** An item of more bytes than `maxBytes`. */
   TOO_LARGE: { retryable: false },
+  /** A delivery is not held any more, or was settled before: nothing was stored for it. */
+  LEASE_LOST: { retryable: false },
+  /** Another process has started as a consumer of the same name. */
+  FENCED: { retryable: false },
   /** The broker, or its version, cannot do what was asked. */
   NOT_SUPPORTED: { retryable: false },
 } as const satisfies Record<string, { retryable: boolean }>;

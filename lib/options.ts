@@ -62,11 +62,16 @@ const QUEUE_NAME = /^[A-Za-z0-9._:/-]{1,128}$/;
 
 /** A queue's name: 1 to 128 of the letters, digits and `._:/-`, so that it can stand inside a cluster's `{}` in every key. */
 export function checkQueueName(queue: unknown): asserts queue is string {
-  if (typeof queue !== 'string') throw invalidType('queue', 'of type string', queue);
-  if (!QUEUE_NAME.test(queue)) {
-    throw invalidValue('queue', 'a name of 1 to 128 letters, digits and any of . _ : / -', queue);
-  }
+  name(queue, 'queue');
 }
+
+/** A name of the letters of a queue's name. */
+export const name: Check = (value, option) => {
+  if (typeof value !== 'string') throw invalidType(option, 'of type string', value);
+  if (!QUEUE_NAME.test(value)) {
+    throw invalidValue(option, 'a name of 1 to 128 letters, digits and any of . _ : / -', value);
+  }
+};
 
 /** What stands before every queue's name: of the same letters, or nothing. */
 export const prefix: Check = (value, name) => {

@@ -1,8 +1,10 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { ItemCodec, schema } from './codec.ts';
 import { type Connection, connectionFor, internal, requireSupport } from './connect.ts';
-import type { Body, Sender } from './driver.ts';
+import { type Delivery, type Share, shareOf } from './delivery.ts';
+import type { Body, DriverConnection, Sender } from './driver.ts';
 import { MillraceError } from './errors.ts';
+import { Hop, type Item, lost, Parts } from './hop.ts';
 import {
   abortSignal,
   CLOSE_TIMEOUT,
@@ -11,6 +13,8 @@ import {
   closeTimeout,
   type Filled,
   integer,
+  milliseconds,
+  name,
   oneOf,
   reserve,
   withDefaults,
@@ -26,6 +30,14 @@ export interface PushOptions extends StreamOptions {
   side?: 'left' | 'right';
   /** The length at which the queue counts as full: writes wait until it is shorter. Default: none. */
   maxLength?: number;
+  /** Milliseconds after which what is written is due, default 0: it is delivered then, before what waits in the queue. */
+  delay?: number;
+  /**
+   * A name of its own, of the letters of a queue's name: what is written is numbered under it, and the numbers outlive the process
+   * by 24 hours. The same source, written again from its first item on to a stream of that name, goes on where it stopped: what
+   * is stored already counts as written and is not stored twice. Such a stream takes no deliveries.
+   */
+  producer?: string;
   /** What becomes of an item that codec, schema or `maxBytes` refuse: see {@link PushStream}. Default `'fail'`. */
   invalid?: 'fail' | 'skip';
 }
@@ -34,12 +46,16 @@ export interface PushOptions extends StreamOptions {
 export interface SendOptions {
   /** Rejects the promise with its reason. An item that is on its way already may still be stored. */
   signal?: AbortSignal;
+  /** Milliseconds after which it is due. Default: the stream's `delay`. */
+  delay?: number;
 }
 
 const checks = {
   ...streamChecks,
   side: oneOf('left', 'right'),
   maxLength: integer(1),
+  delay: milliseconds,
+  producer: name,
   invalid: oneOf('fail', 'skip'),
   schema,
 };
@@ -48,6 +64,7 @@ const defaults = {
   ...streamDefaults,
   highWaterMark: 512,
   side: 'left',
+  delay: 0,
   invalid: 'fail',
 } as const satisfies PushOptions;
 
@@ -75,11 +92,13 @@ class Write {
   readonly value: unknown;
   /** Whether it fails alone, as `send()` promises. */
   readonly alone: boolean;
+  readonly delay: number | undefined;
   #done: Callback | undefined;
 
-  constructor(value: unknown, done: Callback, alone: boolean) {
+  constructor(value: unknown, done: Callback, alone: boolean, delay?: number) {
     this.value = value;
     this.alone = alone;
+    this.delay = delay;
     this.#done = done;
   }
 
@@ -115,14 +134,44 @@ function settle(write: unknown, error?: Error): void {
   if (write instanceof Write) write.settle(error);
 }
 
-function valueIn(write: unknown): unknown {
+/** What was written: a value, or a delivery of one. */
+function writtenIn(write: unknown): unknown {
   return write instanceof Write ? write.value : write;
 }
 
+function shareIn(write: unknown): Share | undefined {
+  return shareOf(writtenIn(write));
+}
+
+function valueIn(write: unknown): unknown {
+  const written = writtenIn(write);
+  return shareOf(written) ? (written as Delivery).value : written;
+}
+
 /** What one command carries, and those of the writes that somebody wants to hear of. */
-interface Batch {
-  readonly bodies: Body[];
-  readonly watched: unknown[];
+class Batch {
+  readonly bodies: Body[] = [];
+  readonly watched: unknown[] = [];
+  readonly delay: number;
+  hop: Hop | undefined;
+  /** Whose deliveries it settles: one command settles those of one consumer. */
+  readonly #consumer: unknown;
+  #bytes = 0;
+
+  constructor(delay: number, consumer: unknown) {
+    this.delay = delay;
+    this.#consumer = consumer;
+  }
+
+  /** Whether an item can go along. */
+  takes(body: Body, delay: number, consumer: unknown): boolean {
+    return delay === this.delay && consumer === this.#consumer && this.#bytes + cost(body) <= BATCH_BYTES;
+  }
+
+  add(body: Body): void {
+    this.#bytes += cost(body);
+    this.bodies.push(body);
+  }
 }
 
 /**
@@ -136,7 +185,12 @@ interface Batch {
  *   stored, then the stream is destroyed with an error whose `item` is the value; with `'skip'` an `'invalid'` event bears
  *   that error and the stream goes on. What is stored is the value as written, not what the schema makes of it.
  *
- * Events beside a Writable's: `'ready'` when the broker answers, `'pushed'` with each value that is stored, `'invalid'`.
+ * - A delivery may be written in the place of a value: its value is stored, and it is settled in the same step, if one broker
+ *   holds it and stores what was made of it; the parts of `withMany()` are stored all at once with the last. Where the delivery is
+ *   not held any more, nothing is stored: its write fails alone, with `ERR_MILLRACE_LEASE_LOST`, and a `'lost'` event bears it.
+ *   Between two connections it is stored, then acknowledged.
+ *
+ * Events beside a Writable's: `'ready'` when the broker answers, `'pushed'` with each value that is stored, `'invalid'`, `'lost'`.
  * Fails with `ERR_MILLRACE_REFUSED`, `ERR_MILLRACE_INVALID_ITEM`, `ERR_MILLRACE_TOO_LARGE`, `ERR_MILLRACE_NOT_SUPPORTED`.
  *
  * @typeParam In what {@link send} takes; `write()` stays Node's, which takes anything
@@ -149,6 +203,9 @@ export class PushStream<In = any> extends Writable {
   readonly #codec: ItemCodec;
   readonly #destroying = new AbortController();
   #sender: Sender | undefined;
+  /** The driver's connection, where it can settle what it holds as it stores. */
+  #hopping: DriverConnection | undefined;
+  readonly #parts = new Parts(() => this.#flush());
   /** What Node handed over last, how far it has been taken, and Node's callback for it. */
   #writes: readonly Chunk[] = [];
   #taken = 0;
@@ -177,6 +234,8 @@ export class PushStream<In = any> extends Writable {
       defaults,
     );
     const connection = connectionFor(checked.connection);
+    if (checked.delay > 0) requireSupport(connection, 'delay', 'delay');
+    if (checked.producer !== undefined) requireSupport(connection, 'producers', 'producer');
     if (checked.side !== 'left') requireSupport(connection, 'sides', `side: '${checked.side}'`);
     if (checked.maxLength !== undefined) requireSupport(connection, 'maxLength', 'maxLength');
     super({ objectMode: true, highWaterMark: checked.highWaterMark });
@@ -193,8 +252,10 @@ export class PushStream<In = any> extends Writable {
    * stream: with `ERR_MILLRACE_INVALID_ITEM` or `ERR_MILLRACE_TOO_LARGE`, when `signal` is aborted, with
    * `ERR_MILLRACE_CLOSED` when the stream has ended or is destroyed; and with the stream's error where it fails as a whole.
    */
-  async send(value: In, options?: SendOptions): Promise<void> {
-    const { signal } = withDefaults<SendOptions, object>(options, { signal: abortSignal }, {});
+  async send(value: In | Delivery<In>, options?: SendOptions): Promise<void> {
+    const sendChecks = { signal: abortSignal, delay: milliseconds };
+    const { signal, delay } = withDefaults<SendOptions, object>(options, sendChecks, {});
+    if (delay) requireSupport(this.#connection, 'delay', 'delay');
     signal?.throwIfAborted();
     if (!this.writable) throw this.#closedError();
     await new Promise<void>((resolve, reject) => {
@@ -203,7 +264,7 @@ export class PushStream<In = any> extends Writable {
         if (!error) resolve();
         else reject(error.code === 'ERR_STREAM_DESTROYED' ? this.#closedError() : error);
       };
-      const write = new Write(value, settled, true);
+      const write = new Write(value, settled, true, delay);
       const abort = (): void => {
         write.abandon();
         reject(signal?.reason);
@@ -242,10 +303,11 @@ export class PushStream<In = any> extends Writable {
   }
 
   override _construct(callback: Callback): void {
-    const { side, maxLength } = this.#options;
+    const { side, maxLength, producer } = this.#options;
     const open = async (): Promise<void> => {
       const connection = await this.#connection[internal].open(this, this.#destroying.signal);
-      this.#sender = connection.sender(this.#queue, { side, maxLength });
+      if (this.#connection[internal].supports().hops) this.#hopping = connection;
+      this.#sender = connection.sender(this.#queue, { side, maxLength, producer });
     };
     open().then(() => callback(), callback);
   }
@@ -310,9 +372,10 @@ export class PushStream<In = any> extends Writable {
   /** Sends what there is as long as there is a command to spare, then takes more from Node, or finishes. */
   #flush(): void {
     if (this.destroyed || this.#validating) return;
-    while (this.#commands < COMMANDS && this.#taken < this.#writes.length && !this.#refused) {
-      const batch = this.#nextBatch();
-      if (batch.bodies.length > 0) void this.#store(batch);
+    while (this.#commands < COMMANDS && !this.#refused) {
+      const batch = this.#nextParts() ?? this.#nextBatch();
+      if (batch) void this.#store(batch);
+      else if (this.#taken >= this.#writes.length) break;
     }
     if (this.#refused) {
       if (this.#itemsOnTheirWay === 0) this.destroy(this.#refused.error);
@@ -320,7 +383,7 @@ export class PushStream<In = any> extends Writable {
     }
     if (this.#taken < this.#writes.length) return;
     if (this.#accept && this.#itemsOnTheirWay <= this.writableHighWaterMark / 2) this.#acceptMore();
-    else if (this.#itemsOnTheirWay === 0) this.#finishOnce();
+    else if (this.#itemsOnTheirWay === 0 && this.#parts.size === 0) this.#finishOnce();
   }
 
   #finishOnce(): void {
@@ -336,24 +399,28 @@ export class PushStream<In = any> extends Writable {
     accept?.();
   }
 
-  /** The next writes that fit into one command: none, if all were refused. */
-  #nextBatch(): Batch {
-    const batch: Batch = { bodies: [], watched: [] };
-    const watching = this.listenerCount('pushed') > 0;
+  /** The next writes that fit into one command; nothing if all were refused, or wait for others. */
+  #nextBatch(): Batch | undefined {
+    let batch: Batch | undefined;
     const most = Math.min(COMMAND_ITEMS, Math.ceil(this.writableHighWaterMark / 2 / COMMANDS) || 1);
-    let bytes = 0;
-    while (batch.bodies.length < most && this.#taken < this.#writes.length) {
+    while ((batch?.bodies.length ?? 0) < most && this.#taken < this.#writes.length) {
       const write = this.#writes[this.#taken]?.chunk;
       const body = this.#encoded ?? this.#encode(write);
       this.#encoded = undefined;
       if (body !== undefined) {
-        bytes += cost(body);
-        if (bytes > BATCH_BYTES && batch.bodies.length > 0) {
-          this.#encoded = body;
-          break;
+        const share = shareIn(write);
+        const consumer = share && this.#isOne(share) ? share.receipt.consumer : undefined;
+        const delay = this.#delayOf(write);
+        if (share && consumer && share.receipt.open > 1 && !share.receipt.isScattered) {
+          this.#parts.add({ write, body, share });
+        } else {
+          if (batch && !batch.takes(body, delay, consumer)) {
+            this.#encoded = body;
+            break;
+          }
+          batch ??= new Batch(delay, consumer);
+          this.#add(batch, { write, body, share });
         }
-        batch.bodies.push(body);
-        if (watching || write instanceof Write) batch.watched.push(write);
       }
       this.#taken += 1;
       if (this.#refused) break;
@@ -361,11 +428,59 @@ export class PushStream<In = any> extends Writable {
     return batch;
   }
 
+  /** The parts of a delivery that wait for no others, however many: they are stored in one step. */
+  #nextParts(): Batch | undefined {
+    const isLast = this.#finish !== undefined;
+    for (let items = this.#parts.ready(isLast); items; items = this.#parts.ready(isLast)) {
+      let batch: Batch | undefined;
+      for (const item of items) {
+        if (!this.#isAlive(item.write)) continue;
+        batch ??= new Batch(this.#delayOf(item.write), item.share?.receipt.consumer);
+        this.#add(batch, item);
+      }
+      if (batch) return batch;
+    }
+    return undefined;
+  }
+
+  #add(batch: Batch, { write, body, share }: Item): void {
+    batch.add(body);
+    if (share) {
+      batch.hop ??= new Hop(this.#hopping);
+      batch.hop.add(share);
+    }
+    if (share || write instanceof Write || this.listenerCount('pushed') > 0) batch.watched.push(write);
+  }
+
+  #delayOf(write: unknown): number {
+    return (write instanceof Write ? write.delay : undefined) ?? this.#options.delay;
+  }
+
+  /** Whether a delivery is held where it can be settled as it is stored here. */
+  #isOne({ receipt }: Share): boolean {
+    return receipt.consumer.connection === this.#hopping;
+  }
+
+  /** Whether a write is to be stored: not where it is a delivery that is not held any more. */
+  #isAlive(write: unknown): boolean {
+    const share = shareIn(write);
+    if (!share || share.isOpen) return true;
+    this.#lose(write, share);
+    return false;
+  }
+
+  #lose(write: unknown, { receipt }: Share): void {
+    settle(write, lost(receipt.holder.queue));
+    process.nextTick(() => this.emit('lost', writtenIn(write)));
+  }
+
   /** The bytes of a write, unless its writer has given it up or it is refused. */
   #encode(write: unknown): Body | undefined {
     if (write instanceof Refused) return this.#refuse(write.write, write.error);
     if (write instanceof Write && write.settled) return undefined;
+    if (!this.#isAlive(write)) return undefined;
     try {
+      if (this.#options.producer !== undefined && shareIn(write)) throw noDeliveries();
       return this.#codec.encode(valueIn(write));
     } catch (error) {
       return this.#refuse(write, error as Error);
@@ -376,6 +491,8 @@ export class PushStream<In = any> extends Writable {
     const alone = write instanceof Write && write.alone;
     if (alone || this.#options.invalid === 'skip') {
       settle(write, error);
+      // A delivery that nobody will ever store is not held for ever.
+      if (!alone) void shareIn(write)?.settle({ verb: 'reject', reason: error.message }, error);
       // In a tick of its own, as callbacks: what a listener throws shall not meet the batch that is being made.
       if (!alone) process.nextTick(() => this.emit('invalid', error));
     } else {
@@ -383,24 +500,29 @@ export class PushStream<In = any> extends Writable {
     }
   }
 
-  async #store({ bodies, watched }: Batch): Promise<void> {
+  async #store({ bodies, watched, delay, hop }: Batch): Promise<void> {
     this.#commands += 1;
     this.#itemsOnTheirWay += bodies.length;
     let failure: Error | undefined;
+    let stored = true;
     try {
-      await this.#sender?.send(bodies);
+      const settles = hop?.settles;
+      stored = Boolean(await this.#sender?.send(bodies, settles ? { delay, settles } : { delay }));
+      hop?.conclude(stored);
     } catch (error) {
       failure = error as Error;
+      hop?.undo();
     }
     this.#commands -= 1;
     this.#itemsOnTheirWay -= bodies.length;
+    if (!failure && !stored) for (const write of watched) this.#lose(write, shareIn(write) as Share);
     for (const write of watched) settle(write, failure);
     if (failure) {
       this.destroy(failure);
       return;
     }
     this.#flush();
-    if (this.listenerCount('pushed') > 0) for (const write of watched) this.emit('pushed', valueIn(write));
+    if (stored && this.listenerCount('pushed') > 0) for (const write of watched) this.emit('pushed', valueIn(write));
   }
 
   #closedError(): MillraceError {
@@ -409,7 +531,7 @@ export class PushStream<In = any> extends Writable {
 
   /** How many items the broker is not known to have. */
   get #unstored(): number {
-    return this.writableLength - (this.#accept ? this.#taken : 0) + this.#itemsOnTheirWay;
+    return this.writableLength - (this.#accept ? this.#taken : 0) + this.#itemsOnTheirWay + this.#parts.size;
   }
 
   async #close(timeout: number): Promise<void> {
@@ -435,8 +557,15 @@ export class PushStream<In = any> extends Writable {
     for (const { chunk } of this.#writes.slice(this.#taken)) {
       settle(chunk instanceof Refused ? chunk.write : chunk, reason);
     }
+    for (const { write } of this.#parts.takeAll()) settle(write, reason);
     // Node tells those it still has.
     this.#acceptMore();
     this.#connection[internal].delete(this);
   }
+}
+
+function noDeliveries(): MillraceError {
+  const message =
+    'A stream with a producer name takes no deliveries: its numbers stand for a source that is written again';
+  return new MillraceError('NOT_SUPPORTED', message);
 }

@@ -9,6 +9,9 @@ const streams = readableStream as unknown as typeof import('node:stream');
 
 export const Readable: typeof streams.Readable = streams.Readable;
 export const Writable: typeof streams.Writable = streams.Writable;
+export const Transform: typeof streams.Transform = streams.Transform;
+/** Pipes streams into each other, and destroys all of them when one fails. */
+export const pipeline: typeof streams.pipeline = streams.pipeline;
 /** Calls back when a stream has ended, failed or been closed. */
 export const finished: typeof streams.finished = streams.finished;
 /** Destroys a stream when a signal is aborted. */

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { connectMemory } from '../lib/drivers/memory.ts';
+import { everything } from '../lib/connect.ts';
+import { connectMemory } from '../lib/drivers/memory/connection.ts';
 import { connect, PullStream, PushStream, registerDriver } from '../lib/index.ts';
 import { RedisServer } from './support/redis.ts';
 import { drain, numbers, push } from './support/streams.ts';
@@ -47,7 +48,7 @@ describe('connect', () => {
 
   it("takes a driver of one's own, and refuses at construction what it does not support", async () => {
     registerDriver('plain', {
-      supports: { sides: false, maxLength: false },
+      supports: { ...everything, sides: false, maxLength: false },
       connect: (target, options) => connectMemory(`memory:${target}`, options),
     });
     const connection = connect('plain://anywhere');
@@ -63,7 +64,7 @@ describe('connect', () => {
   it('asks a driver again that could not connect', async () => {
     let tries = 0;
     registerDriver('late', {
-      supports: { sides: true, maxLength: true },
+      supports: everything,
       connect: (_target, options) => {
         tries += 1;
         if (tries === 1) throw new Error('on purpose');
@@ -78,7 +79,7 @@ describe('connect', () => {
 
   it('fails the streams of a driver that cannot connect', async () => {
     registerDriver('broken', {
-      supports: { sides: true, maxLength: true },
+      supports: everything,
       connect: () => Promise.reject(new Error('on purpose')),
     });
     const connection = connect('broken:');

@@ -319,4 +319,62 @@ describeEach('PushStream', (broker) => {
     await closed(stream);
     await until(() => connection.stats().waiting === 0);
   });
+
+  describe('with a delay', () => {
+    it('has items delivered when they are due, in order of time', async () => {
+      const stream = new PushStream(queue, { connection, delay: 150 });
+      const start = Date.now();
+      stream.write('later');
+      await stream.send('sooner', { delay: 50 });
+      await stream.send('now', { delay: 0 });
+      assert.equal((await connection.inspect(queue)).delayed, 2);
+      const pull = new PullStream(queue, { connection });
+      const got: unknown[] = [];
+      for await (const value of pull) {
+        got.push(value);
+        if (value === 'later') break;
+      }
+      assert.deepEqual(got, ['now', 'sooner', 'later']);
+      assert.ok(Date.now() - start >= 149);
+    });
+
+    it('keeps a thousand equal items that are due at once', async () => {
+      const stream = new PushStream(queue, { connection, delay: 30 });
+      for (let i = 0; i < 1000; i += 1) stream.write('same');
+      await stream.close();
+      assert.equal((await take(connection, queue, 1000)).length, 1000);
+    });
+  });
+
+  describe('with a producer name', () => {
+    it('goes on where the last one of that name stopped', async () => {
+      const run = async (until: number): Promise<void> => {
+        const stream = new PushStream(queue, { connection, producer: 'import' });
+        for (const n of numbers(until)) stream.write(n);
+        await stream.close();
+      };
+      await run(300);
+      await run(300);
+      await run(1000);
+      assert.deepEqual(await drain(connection, queue), numbers(1000));
+    });
+
+    it('numbers each name, and each queue, by itself', async () => {
+      const run = async (producer: string, to: string): Promise<void> => {
+        const stream = new PushStream(to, { connection, producer });
+        stream.write(producer);
+        await stream.close();
+      };
+      const other = uniqueQueue();
+      for (const [producer, to] of [
+        ['a', queue],
+        ['b', queue],
+        ['a', other],
+        ['a', queue],
+      ] as const)
+        await run(producer, to);
+      assert.deepEqual(await drain(connection, queue), ['a', 'b']);
+      assert.deepEqual(await drain(connection, other), ['a']);
+    });
+  });
 });

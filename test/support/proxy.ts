@@ -1,21 +1,30 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
+/** What is to be done with the next bytes that come from one end. */
+interface Cut {
+  readonly from: 'client' | 'server';
+  readonly part: number;
+  done(): void;
+}
+
 /** A TCP proxy before a server, whose links a test can cut, or make dead without a word. */
 export class TcpProxy implements AsyncDisposable {
   readonly #server: Server;
   readonly #links = new Set<[Socket, Socket]>();
   #silent = false;
   #swallowed = 0;
+  #cut: Cut | undefined;
 
   private constructor(target: number) {
     this.#server = createServer((near) => {
       const far = connect(target, '127.0.0.1');
       const link: [Socket, Socket] = [near, far];
       this.#links.add(link);
-      const pass = (from: Socket, to: Socket): void => {
+      const pass = (end: Cut['from'], from: Socket, to: Socket): void => {
         from.on('data', (bytes) => {
           if (this.#silent) this.#swallowed += bytes.length;
+          else if (this.#cut?.from === end) this.#reset(link, this.#cut, bytes, to);
           else to.write(bytes);
         });
         from.on('error', () => {});
@@ -24,8 +33,8 @@ export class TcpProxy implements AsyncDisposable {
           if (!this.#silent) to.destroy();
         });
       };
-      pass(near, far);
-      pass(far, near);
+      pass('client', near, far);
+      pass('server', far, near);
     });
   }
 
@@ -56,9 +65,27 @@ export class TcpProxy implements AsyncDisposable {
     for (const sockets of this.#links) for (const socket of sockets) socket.resetAndDestroy();
   }
 
+  /**
+   * Resets one link in the middle of what comes next from one end: of that only a part, from 0 to 1, passes. From the client: the
+   * server does not hear all of a command; from the server: it has carried the command out, and the client does not hear of it.
+   * Resolves when that has happened.
+   */
+  cut(from: 'client' | 'server', part = 0): Promise<void> {
+    return new Promise((done) => {
+      this.#cut = { from, part, done };
+    });
+  }
+
   /** From now on nothing passes and nothing is said, on old links and new ones: half-open links. */
   silence(silent: boolean): void {
     this.#silent = silent;
+  }
+
+  #reset(link: readonly Socket[], { part, done }: Cut, bytes: Buffer, to: Socket): void {
+    this.#cut = undefined;
+    to.write(bytes.subarray(0, Math.floor(bytes.length * part)));
+    for (const socket of link) socket.resetAndDestroy();
+    done();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

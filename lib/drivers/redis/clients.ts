@@ -6,8 +6,9 @@ import { MillraceError } from '../../errors.ts';
 import { watchLink } from './link.ts';
 import { BlockingPool } from './pool.ts';
 import { isAnswer, refusal } from './refusals.ts';
-import { scripts } from './scripts.ts';
+import { scripts } from './scripts/index.ts';
 import { examine } from './server.ts';
+import { Wakes } from './wakes.ts';
 
 /**
  * What every client of ours has in common, whatever the user's own has: no command is sent twice by ioredis itself, and none
@@ -28,6 +29,9 @@ const PROFILE = {
   stringNumbers: false,
   replyMapping: 'legacy',
   reconnectOnError: null,
+  // RESP3: a client that subscribes can still send commands.
+  protocol: 3,
+  autoResubscribe: false,
 } as const satisfies RedisOptions;
 
 /** The one client for commands reconnects by itself, at least once a second. */
@@ -55,11 +59,13 @@ interface Waiter {
 /** The clients of one connection: one for commands, and a pool of those that wait for items. */
 export class RedisClients {
   readonly pool: BlockingPool;
+  readonly wakes: Wakes = new Wakes(this);
   readonly #newClient: (profile: RedisOptions) => Redis;
   /** The client for commands: opened when first needed, replaced never while it lives. */
   #commands: Redis | undefined;
   /** The same one, once the server has been found fit. */
   #fit: Redis | undefined;
+  #steadySince = 0;
   #users = 0;
   #idle: NodeJS.Timeout | undefined;
   #closed = false;
@@ -114,6 +120,7 @@ export class RedisClients {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#idle);
+    this.wakes.close();
     this.#drop();
     this.#failWaiters(new MillraceError('CLOSED', 'The connection is closed'));
     await this.pool.close();
@@ -163,6 +170,11 @@ export class RedisClients {
     });
   }
 
+  /** For how many milliseconds the broker is known to have been there, for us and for others. */
+  get steady(): number {
+    return this.client ? performance.now() - this.#steadySince : 0;
+  }
+
   /** The client for commands, while it can take one. */
   get client(): Redis | undefined {
     return this.#fit?.status === 'ready' ? this.#fit : undefined;
@@ -193,8 +205,10 @@ export class RedisClients {
   /** Looks whether a server that has just answered will do, and lets those who wait go on. */
   async #welcome(client: Redis): Promise<void> {
     try {
-      const unfit = await examine(client);
+      const { unfit, uptime } = await examine(client);
       if (unfit) throw unfit;
+      // Of a server that was there before us nothing was missed; of one that was away, everything.
+      this.#steadySince = performance.now() - (this.#fit === client ? 0 : uptime);
     } catch (error) {
       // Loading, busy, or gone meanwhile: after a new connection there is another 'ready'.
       if (refusal(error)) this.#fail(client, error as Error);
@@ -202,7 +216,9 @@ export class RedisClients {
       return;
     }
     if (this.#commands !== client) return;
+    if (this.#fit !== client) client.on('message', (channel, message) => this.wakes.hear(channel, message));
     this.#fit = client;
+    void this.wakes.resume(client);
     this.#settleWaiters((waiter) => waiter.resolve(client));
   }
 

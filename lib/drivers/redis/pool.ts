@@ -16,6 +16,9 @@ const IDLE = 5000;
 /** How long generic-pool lets somebody wait for a client before it says so; whoever waits then asks again. */
 const ACQUIRE_TIMEOUT = 60_000;
 
+/** A list, and what was popped from it. */
+export type Popped = [list: Buffer, items: Buffer[]];
+
 /** A client of its own for pops that block. One connection is one life: after any error it is thrown away. */
 export class BlockingClient {
   readonly #redis: Redis;
@@ -44,16 +47,23 @@ export class BlockingClient {
     });
   }
 
-  /** Takes 1 to `max` items from a list, waiting for at most `milliseconds`; none if there came none. */
-  async pop(key: string, side: Side, max: number, milliseconds: number): Promise<Buffer[]> {
-    this.#waiting = true;
-    try {
-      const end = side === 'left' ? 'LEFT' : 'RIGHT';
-      const answer = await this.#redis.callBuffer('BLMPOP', milliseconds / 1000, 1, key, end, 'COUNT', max);
-      return (answer as [Buffer, Buffer[]] | null)?.[1] ?? [];
-    } finally {
-      this.#waiting = false;
-    }
+  /** Takes 1 to `max` items from the first list that has any, waiting for at most `milliseconds`. */
+  pop(lists: readonly string[], side: Side, max: number, milliseconds: number): Promise<Popped | null> {
+    const end = side === 'left' ? 'LEFT' : 'RIGHT';
+    return this.#block(
+      'BLMPOP',
+      milliseconds / 1000,
+      lists.length,
+      ...lists,
+      end,
+      'COUNT',
+      max,
+    ) as Promise<Popped | null>;
+  }
+
+  /** Moves the rightmost item of a list to the left of another, waiting for one for at most `milliseconds`. */
+  move(from: string, to: string, milliseconds: number): Promise<Buffer | null> {
+    return this.#block('BLMOVE', from, to, 'RIGHT', 'LEFT', milliseconds / 1000) as Promise<Buffer | null>;
   }
 
   /**
@@ -74,6 +84,15 @@ export class BlockingClient {
 
   close(): void {
     this.#redis.disconnect();
+  }
+
+  async #block(command: string, ...args: (string | number)[]): Promise<unknown> {
+    this.#waiting = true;
+    try {
+      return await this.#redis.callBuffer(command, ...args);
+    } finally {
+      this.#waiting = false;
+    }
   }
 }
 

@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Receiver, ReceiverOptions, Side } from '../../driver.ts';
 import { type RedisClients, unboundedAbortController } from './clients.ts';
-import type { BlockingClient } from './pool.ts';
+import type { QueueKeys } from './keys.ts';
+import { entryOf } from './parcel.ts';
+import type { BlockingClient, Popped } from './pool.ts';
 import { isAnswer } from './refusals.ts';
-
-/** How many dead letters a queue keeps: the newest. */
-const DEAD_LETTERS = 10_000;
+import { DEAD_LETTERS } from './scripts/shared.ts';
+import { waitOnce } from './waiting.ts';
 
 /** The most items one script is given: Lua's stack is bounded at about 8,000. */
 const SCRIPT_ITEMS = 1000;
@@ -20,7 +21,10 @@ const RECORD_TTL = 60;
  */
 export class RedisReceiver implements Receiver {
   readonly #clients: RedisClients;
-  readonly #key: string;
+  readonly #keys: QueueKeys;
+  /** What comes again, then the queue. */
+  readonly #lists: readonly string[];
+  readonly #again: Buffer;
   readonly #side: Side;
   readonly #onUnanswered: (atMost: number) => void;
   readonly #closing = unboundedAbortController();
@@ -30,15 +34,19 @@ export class RedisReceiver implements Receiver {
   /** Whether a pop that does not block is on its way: it is over in a moment, and cannot be stopped. */
   #popping = false;
   #receiving: Promise<unknown> = Promise.resolve();
+  readonly #unwatch: () => void;
   /** Whether the last answer was as large as it could be, so that there is probably more. */
   #plenty = false;
 
-  constructor(clients: RedisClients, key: string, options: ReceiverOptions) {
+  constructor(clients: RedisClients, keys: QueueKeys, options: ReceiverOptions) {
     this.#clients = clients;
-    this.#key = key;
+    this.#keys = keys;
+    this.#lists = [keys.again, keys.queue];
+    this.#again = Buffer.from(keys.again);
     this.#side = options.side;
     this.#onUnanswered = options.onUnanswered;
     clients.retain();
+    this.#unwatch = clients.wakes.watch(keys);
   }
 
   receive(max: number): Promise<Buffer[]> {
@@ -58,15 +66,14 @@ export class RedisReceiver implements Receiver {
     const command = this.#side === 'right' ? 'RPUSH' : 'LPUSH';
     for (let end = items.length; end > 0; end -= SCRIPT_ITEMS) {
       const some = items.slice(Math.max(0, end - SCRIPT_ITEMS), end).reverse();
-      const record = `{${this.#key}}:producer:${randomUUID()}`;
-      await this.#run((client) => client.millraceGiveBack(this.#key, record, command, RECORD_TTL, ...some));
+      const record = this.#keys.producer(randomUUID());
+      await this.#run((client) => client.millraceGiveBack(this.#keys.queue, record, command, RECORD_TTL, ...some));
     }
   }
 
   async deadLetter(item: Buffer, reason: string): Promise<void> {
-    const dead = `{${this.#key}}:dead`;
     const fields = ['item', item, 'reason', reason, 'attempts', 1] as const;
-    await this.#run((client) => client.xadd(dead, 'MAXLEN', DEAD_LETTERS, '*', ...fields));
+    await this.#run((client) => client.xadd(this.#keys.dead, 'MAXLEN', DEAD_LETTERS, '*', ...fields));
   }
 
   async close(): Promise<void> {
@@ -74,6 +81,7 @@ export class RedisReceiver implements Receiver {
     this.#closing.abort();
     this.cancel();
     await this.#receiving;
+    this.#unwatch();
     this.#clients.release();
   }
 
@@ -99,8 +107,8 @@ export class RedisReceiver implements Receiver {
     const end = this.#side === 'left' ? 'LEFT' : 'RIGHT';
     this.#popping = true;
     try {
-      const answer = await client.callBuffer('LMPOP', 1, this.#key, end, 'COUNT', max);
-      return (answer as [Buffer, Buffer[]] | null)?.[1] ?? [];
+      const answer = await client.callBuffer('LMPOP', this.#lists.length, ...this.#lists, end, 'COUNT', max);
+      return this.#popped(answer as Popped | null) ?? [];
     } catch (error) {
       if (!isAnswer(error)) this.#onUnanswered(max);
       if (this.#cancelled) this.#turn.abort();
@@ -112,17 +120,13 @@ export class RedisReceiver implements Receiver {
 
   async #wait(max: number, signal: AbortSignal): Promise<Buffer[]> {
     for (let failures = 0; !signal.aborted; ) {
-      // While the broker is away the client for commands does the knocking.
-      await this.#clients.online(signal);
-      const client = await this.#borrow(signal);
-      if (!client) return [];
       try {
-        const items = await this.#popWith(client, max, signal);
-        this.#clients.pool.release(client);
-        if (items.length > 0) return items;
+        const found = await waitOnce(this.#clients, signal, (client, milliseconds) =>
+          this.#pop(client, max, milliseconds),
+        );
+        if (found) return found;
         failures = 0;
       } catch (error) {
-        this.#clients.pool.destroy(client);
         await this.#clients.recover(error, failures, signal);
         failures += 1;
       }
@@ -130,47 +134,18 @@ export class RedisReceiver implements Receiver {
     return [];
   }
 
-  /** A blocking client, unless `signal` is aborted first: then the client that comes goes straight back. */
-  async #borrow(signal: AbortSignal): Promise<BlockingClient | undefined> {
-    const { pool } = this.#clients;
-    const borrowing = pool.acquire();
-    const client = await untilAborted(borrowing, signal);
-    if (!client) borrowing.then((late) => pool.release(late)).catch(() => {});
-    return client;
-  }
-
-  async #popWith(client: BlockingClient, max: number, signal: AbortSignal): Promise<Buffer[]> {
-    await untilAborted(client.open(), signal);
-    if (signal.aborted) return [];
-    let unblocking: Promise<void> | undefined;
-    const unblock = (): void => {
-      unblocking = client.unblock(this.#clients);
-    };
-    signal.addEventListener('abort', unblock);
+  async #pop(client: BlockingClient, max: number, milliseconds: number): Promise<Buffer[] | undefined> {
     try {
-      return await client.pop(this.#key, this.#side, max, this.#clients.pool.turn);
+      return this.#popped(await client.pop(this.#lists, this.#side, max, milliseconds));
     } catch (error) {
       if (!isAnswer(error)) this.#onUnanswered(max);
       throw error;
-    } finally {
-      signal.removeEventListener('abort', unblock);
-      await unblocking;
     }
   }
-}
 
-/** What a promise gives, or nothing when `signal` is aborted first. */
-async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
-  promise.catch(() => {});
-  if (signal.aborted) return undefined;
-  let abort: (() => void) | undefined;
-  const aborted = new Promise<undefined>((resolve) => {
-    abort = () => resolve(undefined);
-    signal.addEventListener('abort', abort);
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    if (abort) signal.removeEventListener('abort', abort);
+  #popped(answer: Popped | null): Buffer[] | undefined {
+    if (!answer) return undefined;
+    const [list, items] = answer;
+    return list.equals(this.#again) ? items.map((entry) => entryOf(entry).body) : items;
   }
 }

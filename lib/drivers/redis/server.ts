@@ -2,21 +2,31 @@ import type { Redis } from 'ioredis';
 import type { MillraceError } from '../../errors.ts';
 import { isAnswer, tooOld } from './refusals.ts';
 
-/** Why a server won't do, if it won't; warns of one that throws away what it has stored. */
-export async function examine(client: Redis): Promise<MillraceError | undefined> {
+/** What a server says of itself. */
+export interface Examination {
+  /** Why it won't do, if it won't. */
+  readonly unfit?: MillraceError;
+  /** For how many milliseconds it has been running. */
+  readonly uptime: number;
+}
+
+/** Looks whether a server will do; warns of one that throws away what it has stored. */
+export async function examine(client: Redis): Promise<Examination> {
   let info: string;
   try {
     info = await client.info();
   } catch (error) {
-    if (isAnswer(error) && error.message.startsWith('NOPERM')) return undefined;
+    if (isAnswer(error) && error.message.startsWith('NOPERM')) return { uptime: Number.POSITIVE_INFINITY };
     throw error;
   }
   if (/^loading:1/m.test(info)) throw new Error('Redis is loading its data');
   const version = /^redis_version:(\d+)\..*$/m.exec(info);
-  if (version && Number(version[1]) < 7 && !info.includes('valkey_version:')) return tooOld(version[0]);
+  if (version && Number(version[1]) < 7 && !info.includes('valkey_version:')) {
+    return { unfit: tooOld(version[0]), uptime: 0 };
+  }
   const policy = /^maxmemory_policy:(.*?)\r?$/m.exec(info)?.[1];
   if (policy && policy !== 'noeviction' && !/^maxmemory:0\r?$/m.test(info)) warnOfEviction(policy);
-  return undefined;
+  return { uptime: Number(/^uptime_in_seconds:(\d+)/m.exec(info)?.[1] ?? 0) * 1000 };
 }
 
 let warnedOfEviction = false;

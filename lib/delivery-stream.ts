@@ -1,0 +1,562 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { Invalid, ItemCodec, schema } from './codec.ts';
+import { type Connection, connectionFor, internal, requireSupport } from './connect.ts';
+import { Delivery, type Holder, Receipt, Share, shareOf } from './delivery.ts';
+import type { Consumer, Held, Outcome } from './driver.ts';
+import { invalidType, MillraceError } from './errors.ts';
+import {
+  type Check,
+  CLOSE_TIMEOUT,
+  type CloseOptions,
+  checkQueueName,
+  closeTimeout,
+  type Filled,
+  integer,
+  milliseconds,
+  name,
+  reserve,
+  withDefaults,
+} from './options.ts';
+import { Pace } from './pace.ts';
+import { Prefetch } from './prefetch.ts';
+import { StreamIterator } from './stream-iterator.ts';
+import { type StreamOptions, streamChecks, streamDefaults } from './stream-options.ts';
+import { addAbortSignal, Readable, whenClosed } from './streams.ts';
+import { Deadline, within } from './timeout.ts';
+
+/** The options of a {@link DeliveryStream}. */
+export interface DeliveryOptions extends StreamOptions {
+  /**
+   * Who holds the deliveries: a name as a queue's. Who starts under the name of another takes over from it at once: what that one
+   * held is delivered again, and its stream fails with `ERR_MILLRACE_FENCED`. Default: a random one.
+   */
+  consumer?: string;
+  /**
+   * Milliseconds, at least 100, without a sign of life after which others get what this stream holds; default 30,000. The stream
+   * gives signs of life by itself, however long a handler takes: it is a process that dies, hangs or is cut off that loses its lease.
+   */
+  leaseTimeout?: number;
+  /** How often an item is tried, from 1; default 5. When the last attempt has failed it goes to the dead letters. */
+  maxAttempts?: number;
+  /**
+   * Milliseconds to wait after an attempt that failed: a number, or what a function gives for the number of that attempt, from 1.
+   * Default: one second after the first, each time twice as long, at most five minutes. Where the function throws, or gives no time,
+   * the default applies, and a warning says so.
+   */
+  backoff?: number | ((attempt: number) => number);
+}
+
+/** What a `'lost'` event bears. */
+export interface LostEvent<T = unknown> {
+  readonly value: T;
+  /** Which attempt it was, from 1. */
+  readonly attempt: number;
+}
+
+/** What a `'dead'` event bears. */
+export interface DeadEvent<T = unknown> extends LostEvent<T> {
+  /** What `reject()` was given, or the last `retry()`. */
+  readonly reason: unknown;
+}
+
+/** What a `'retry'` event bears. */
+export interface RetryEvent<T = unknown> extends DeadEvent<T> {
+  /** Milliseconds until it is delivered again. */
+  readonly delay: number;
+}
+
+const backoff: Check = (value, name) => {
+  if (typeof value === 'number') milliseconds(value, name);
+  else if (typeof value !== 'function') throw invalidType(name, 'of type number or function', value);
+};
+
+function doubling(attempt: number): number {
+  return Math.min(1000 * 2 ** (attempt - 1), 5 * 60_000);
+}
+
+const checks = {
+  ...streamChecks,
+  // With none, nothing could ever be in anybody's hands.
+  highWaterMark: integer(1),
+  consumer: name,
+  leaseTimeout: integer(100, 2 ** 31 - 1),
+  maxAttempts: integer(1),
+  backoff,
+  schema,
+};
+
+const defaults = {
+  ...streamDefaults,
+  leaseTimeout: 30_000,
+  maxAttempts: 5,
+  backoff: doubling,
+} as const satisfies DeliveryOptions;
+
+/**
+ * A Readable of {@link Delivery deliveries}: items of a queue that are held until they are settled, and never lost: at least once.
+ *
+ * - At most `highWaterMark` (default 256, at least 1) are unsettled at a time, in the stream and in the hands of handlers together;
+ *   each that is settled makes room for another. Of those it takes from the queue only as many ahead as are settled in about 10 ms,
+ *   so that nobody else waits for them in vain. They do not count as `readableLength`.
+ * - Who dies, or does not reach the broker for `leaseTimeout`, has what it held delivered again, to any other. Of that only what a
+ *   handler may have seen counts as an attempt.
+ * - {@link close}, `destroy()`, `break` out of `for await` and an abort put back what is not settled, as if it had not been taken.
+ *   Having ended it stays open, and deliveries can be settled, as long as any is in somebody's hands.
+ * - An item that codec, schema or `maxBytes` refuse, and `null`, which no object stream can carry, goes byte for byte to the
+ *   queue's dead letters.
+ *
+ * Events beside a Readable's:
+ * - `'ready'` when the broker answers
+ * - `'retry'` with a {@link RetryEvent} when an attempt has failed, and the item is to come again
+ * - `'dead'` with a {@link DeadEvent} when an item has gone to the dead letters, because it was rejected or its last attempt failed
+ * - `'invalid'` with an error, whose `item` is the bytes, when an item has gone there because nobody can read it
+ * - `'lost'` with a {@link LostEvent} when a delivery in somebody's hands is not held any more: others work on it. Its signal is
+ *   aborted with `ERR_MILLRACE_LEASE_LOST`
+ *
+ * Fails with `ERR_MILLRACE_FENCED`, `ERR_MILLRACE_REFUSED`, `ERR_MILLRACE_NOT_SUPPORTED`. Warns once, with the code
+ * `MILLRACE_UNSETTLED`, when all it may hold has been in somebody's hands for one `leaseTimeout`, and nothing was settled.
+ *
+ * @typeParam Out of the deliveries' values: the schema's output where there is one
+ */
+// biome-ignore lint/suspicious/noExplicitAny: what a user who names no type gets
+export class DeliveryStream<Out = any> extends Readable {
+  readonly #connection: Connection;
+  readonly #queue: string;
+  readonly #options: Filled<DeliveryOptions, typeof defaults>;
+  readonly #codec: ItemCodec;
+  readonly #prefetch: Prefetch;
+  readonly #pace = new Pace();
+  readonly #holder: Holder;
+  readonly #destroying = new AbortController();
+  #consumer: Consumer | undefined;
+  /** The ask under way. */
+  #receiving: Promise<void> | undefined;
+  /** The checks under way: those of an ask wait for those of the one before. */
+  #validating: Promise<void> | undefined;
+  /** How many items have arrived and are not decoded. */
+  #undecoded = 0;
+  /** What nobody has read. It is not left to Node, so that it can be put back while the stream goes on to its end. */
+  #unread: Receipt[] = [];
+  /** All that is not settled, and maybe some that are. */
+  #receipts: Receipt[] = [];
+  #unsettled = 0;
+  /** How many have been settled in all, and up to the last turn. */
+  #settlements = 0;
+  #counted = 0;
+  #turning = false;
+  #paused = false;
+  /** Whether Node has asked for a delivery and got none yet. */
+  #wanted = false;
+  /** Whether somebody has tried to read. */
+  #sought = false;
+  /** Whether whoever reads took all that came last, and wanted more at once. */
+  #eager = false;
+  #iterators = 0;
+  #stopping = false;
+  #settledAll: (() => void) | undefined;
+  #watch: NodeJS.Timeout | undefined;
+  readonly #warned = new Set<string>();
+  #closing: Promise<void> | undefined;
+  #patience = CLOSE_TIMEOUT;
+
+  /**
+   * @param queue 1 to 128 letters, digits and any of `. _ : / -`
+   * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE where name or options are wrong;
+   *   ERR_MILLRACE_NOT_SUPPORTED where the broker knows no deliveries; ERR_MILLRACE_CLOSED where the connection is closed
+   */
+  // biome-ignore lint/suspicious/noExplicitAny: a schema takes what it takes
+  constructor(queue: string, options?: DeliveryOptions & { schema?: StandardSchemaV1<any, Out> }) {
+    checkQueueName(queue);
+    const checked = withDefaults<DeliveryOptions & { schema?: StandardSchemaV1 }, typeof defaults>(
+      options,
+      checks,
+      defaults,
+    );
+    const connection = connectionFor(checked.connection);
+    requireSupport(connection, 'deliveries', 'deliveries');
+    // It closes when all is settled, which may be long after it has ended.
+    super({ objectMode: true, highWaterMark: 0, autoDestroy: false });
+    this.#connection = connection;
+    this.#queue = queue;
+    this.#options = checked;
+    this.#codec = new ItemCodec(checked);
+    this.#prefetch = new Prefetch(checked.highWaterMark);
+    this.#holder = {
+      queue,
+      maxAttempts: checked.maxAttempts,
+      backoff: (attempt) => this.#backoff(attempt),
+      freed: () => this.#freed(),
+      unclaimed: (settled) => this.#unclaimed(settled),
+      settled: (receipt, outcome, reason) => this.#settled(receipt, outcome, reason),
+    };
+    connection[internal].add(this, 'pulling');
+    if (checked.signal) addAbortSignal(checked.signal, this);
+  }
+
+  /**
+   * Stops pulling, puts back what nobody has read, and ends. What is in somebody's hands may still be settled; when all is, or the
+   * time is over, the stream is closed: what is left is put back then, and its signals are aborted with `ERR_MILLRACE_CLOSED`.
+   * Resolves when the stream is closed. Safe to call twice.
+   */
+  close(options?: CloseOptions): Promise<void> {
+    const timeout = closeTimeout(options);
+    this.#closing ??= this.#close(timeout);
+    return this.#closing;
+  }
+
+  /** Destroys the stream, and resolves when what it held is put back. */
+  override async [Symbol.asyncDispose](): Promise<void> {
+    const closed = whenClosed(this);
+    this.destroy();
+    await closed;
+  }
+
+  override [Symbol.asyncIterator](): NodeJS.AsyncIterator<Delivery<Out>> {
+    this.#iterators += 1;
+    return new StreamIterator<Delivery<Out>>(this);
+  }
+
+  /** As Node's; it takes nothing more from the queue unless somebody is at work. */
+  override pause(): this {
+    this.#paused = true;
+    this.#eager = false;
+    super.pause();
+    this.#stopIdleAsk();
+    return this;
+  }
+
+  override resume(): this {
+    this.#paused = false;
+    super.resume();
+    // In a tick of its own, as Node has it: who resumes may be about to listen.
+    process.nextTick(() => this.#flow());
+    return this;
+  }
+
+  /** As Node's, but for a destroyed stream: it gives nothing any more, for what it held is on its way back. */
+  override read(size?: number): Delivery<Out> | null {
+    if (this.destroyed) return null;
+    if (size !== 0) {
+      this.#paused = false;
+      this.#sought = true;
+    }
+    const delivery: Delivery<Out> | null = super.read(size);
+    // Who listens to 'readable' and reads one wants to hear of the next. Our own iterator asks when it wants one.
+    if (delivery !== null && this.listenerCount('readable') > this.#iterators) {
+      process.nextTick(() => super.read(0));
+    }
+    return delivery;
+  }
+
+  override _construct(callback: (error?: Error | null) => void): void {
+    const open = async (): Promise<void> => {
+      const connection = await this.#connection[internal].open(this, this.#destroying.signal);
+      const { leaseTimeout, maxAttempts } = this.#options;
+      const onLost = (items: readonly Held[]): void => this.#lose(items);
+      this.#consumer = connection.consumer(this.#queue, {
+        name: this.#options.consumer,
+        leaseTimeout,
+        maxAttempts,
+        onLost,
+      });
+    };
+    const opened = (): void => {
+      callback();
+      process.nextTick(() => {
+        // Node does not come back to a read that came too early.
+        if (this.#sought || this.listenerCount('readable') > 0) super.read(0);
+        else this.#flow();
+      });
+    };
+    open().then(opened, (error) => {
+      this.destroy(error);
+      callback();
+    });
+  }
+
+  override _read(): void {
+    this.#wanted = true;
+    this.#flow();
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.#shutDown().then(() => {
+      this.#connection[internal].delete(this);
+      callback(error);
+    });
+  }
+
+  /** Whether somebody waits for a delivery. As Node has it, a pause means nothing to who listens to 'readable'. */
+  get #demanded(): boolean {
+    if (this.readableFlowing) return true;
+    return this.#wanted && (!this.#paused || this.listenerCount('readable') > 0);
+  }
+
+  /** How many are held that nobody has read. */
+  get #ahead(): number {
+    return this.#unread.length + this.#undecoded;
+  }
+
+  /** Hands out what there is, and asks for more. */
+  #flow(): void {
+    this.#handOutWanted();
+    this.#ask();
+  }
+
+  /** Hands out what there is as long as somebody takes it. */
+  #handOutWanted(): void {
+    while (
+      this.#unread.length > 0 &&
+      this.readableLength === 0 &&
+      this.#demanded &&
+      !this.#stopping &&
+      !this.destroyed
+    ) {
+      this.#handOut(this.#unread.shift() as Receipt);
+    }
+  }
+
+  #handOut(receipt: Receipt): void {
+    this.#wanted = false;
+    try {
+      this.push(new Delivery(receipt.value, new Share(receipt)));
+    } catch (error) {
+      // A listener threw: that is its owner's, and shall not cost the items behind.
+      process.nextTick(() => {
+        throw error;
+      });
+    }
+    if (this.#unsettled >= this.#options.highWaterMark) this.#watchSettlements();
+  }
+
+  /** Asks for items, unless that is under way, or there is nobody to work on them. */
+  #ask(): void {
+    if (!this.#consumer || this.#receiving || this.#stopping || this.destroyed) return;
+    const max = this.#wish();
+    if (max > 0) this.#receiving = this.#receive(this.#consumer, max);
+  }
+
+  /** How many items to ask for now. */
+  #wish(): number {
+    const room = this.#options.highWaterMark - this.#unsettled;
+    if (room <= 0) return 0;
+    const fits = this.#prefetch.next(this.#unsettled);
+    const pace = this.#pace.items;
+    const ahead = this.#ahead;
+    if (ahead === 0 && this.#demanded) return Math.min(fits || room, this.#eager ? room : Math.max(1, pace));
+    if (this.#isIdle || ahead * 2 > pace) return 0;
+    return Math.min(fits, pace - ahead);
+  }
+
+  /** Whether it is paused and nobody is at work on a delivery. A pipe pauses it, too, while its handlers have enough. */
+  get #isIdle(): boolean {
+    return this.#paused && this.#unsettled <= this.#ahead && this.listenerCount('readable') === 0;
+  }
+
+  #stopIdleAsk(): void {
+    if (this.#receiving && this.#isIdle) this.#consumer?.cancel();
+  }
+
+  async #receive(consumer: Consumer, max: number): Promise<void> {
+    let items: readonly Held[];
+    try {
+      items = await consumer.receive(max);
+    } catch (error) {
+      this.destroy(error as Error);
+      return;
+    } finally {
+      this.#receiving = undefined;
+    }
+    // What comes to a destroyed stream is put back with all the rest.
+    if (!this.destroyed) this.#arrive(items, consumer, max);
+  }
+
+  #arrive(items: readonly Held[], consumer: Consumer, max: number): void {
+    const bytes = items.map((held) => held.bytes);
+    const receipts = items.map((held) => new Receipt(held, consumer, this.#holder));
+    this.#prefetch.received(max, bytes);
+    this.#unsettled += items.length;
+    if (this.#receipts.length > 2 * this.#unsettled) this.#receipts = this.#receipts.filter(({ isOver }) => !isOver);
+    this.#receipts.push(...receipts);
+    this.#undecoded += items.length;
+    // The next ask goes out as soon as there is room for it: so the broker works while the handlers do.
+    this.#ask();
+    if (this.#codec.validates) {
+      const before = this.#validating;
+      this.#validating = this.#admitValid(receipts, before);
+      return;
+    }
+    const values = this.#codec.decode(bytes);
+    for (let index = 0; index < receipts.length; index += 1) this.#admit(receipts[index] as Receipt, values[index]);
+    this.#deliver();
+  }
+
+  /** Lets in what has arrived, one after the other, as the schema lets it pass. */
+  async #admitValid(receipts: readonly Receipt[], before: Promise<void> | undefined): Promise<void> {
+    await before;
+    for (const receipt of receipts) {
+      // What is put back in the end is not worth a check.
+      this.#admit(receipt, this.#stopping ? undefined : await this.#codec.decodeValid(receipt.held.bytes));
+      this.#deliver();
+    }
+  }
+
+  #admit(receipt: Receipt, value: unknown): void {
+    this.#undecoded -= 1;
+    receipt.value = value;
+    if (value instanceof Invalid) void receipt.settle({ verb: 'reject', reason: value.error.message });
+    else if (receipt.isHeld) this.#unread.push(receipt);
+  }
+
+  /** Hands out what has just come, and notes whether that was too little. */
+  #deliver(): void {
+    this.#handOutWanted();
+    this.#eager = this.#ahead === 0 && this.#demanded;
+    this.#ask();
+  }
+
+  /** What is settled makes room: those of a turn together, so that one ask goes with them. */
+  #freed(): void {
+    this.#unsettled -= 1;
+    this.#settlements += 1;
+    if (this.#turning) return;
+    this.#turning = true;
+    process.nextTick(() => this.#turn());
+  }
+
+  #turn(): void {
+    this.#turning = false;
+    this.#pace.add(this.#settlements - this.#counted);
+    this.#counted = this.#settlements;
+    this.#ask();
+    this.#stopIdleAsk();
+    this.#checkSettledAll();
+  }
+
+  #unclaimed(settled: boolean): void {
+    if (!settled) this.#unsettled += 1;
+    this.#checkSettledAll();
+  }
+
+  #checkSettledAll(): void {
+    if (this.#settledAll && this.#receipts.every(({ isOver }) => isOver)) this.#settledAll();
+  }
+
+  /** Tells what the broker has done with an item that was not acknowledged. */
+  #settled(receipt: Receipt, outcome: Outcome, reason: unknown): void {
+    const { value } = receipt;
+    const { attempt } = receipt.held;
+    if (value instanceof Invalid) this.#tell('invalid', value.error);
+    else if (outcome.verb === 'reject') this.#tell('dead', { value, attempt, reason } satisfies DeadEvent);
+    else if (outcome.verb === 'retry') {
+      this.#tell('retry', { value, attempt, reason, delay: outcome.delay } satisfies RetryEvent);
+    }
+  }
+
+  #lose(items: readonly Held[]): void {
+    const unread = new Set(this.#unread);
+    for (const { owner, attempt } of items) {
+      if (!(owner instanceof Receipt) || owner.isOver) continue;
+      owner.lose(new MillraceError('LEASE_LOST', `A delivery of queue "${this.#queue}" is not held any more`));
+      const { value } = owner;
+      if (value !== undefined && !unread.has(owner)) this.#tell('lost', { value, attempt } satisfies LostEvent);
+    }
+    this.#unread = this.#unread.filter(({ isHeld }) => isHeld);
+  }
+
+  /** Emits an event, in a tick of its own: what a listener throws shall not meet anybody else. */
+  #tell(event: string, about: unknown): void {
+    process.nextTick(() => this.emit(event, about));
+  }
+
+  #backoff(attempt: number): number {
+    const { backoff } = this.#options;
+    if (typeof backoff === 'number') return backoff;
+    try {
+      const delay: unknown = backoff(attempt);
+      const rounded = typeof delay === 'number' ? Math.round(delay) : delay;
+      milliseconds(rounded, 'options.backoff()');
+      return rounded as number;
+    } catch (error) {
+      this.#warn('MILLRACE_BACKOFF', `The backoff option of the stream of queue "${this.#queue}" failed: ${error}`);
+      return doubling(attempt);
+    }
+  }
+
+  /** Looks after one lease whether anything has been settled, where as many are unsettled as may be. */
+  #watchSettlements(): void {
+    if (this.#watch || this.#warned.has('MILLRACE_UNSETTLED')) return;
+    const { highWaterMark, leaseTimeout } = this.#options;
+    const before = this.#settlements;
+    const look = (): void => {
+      this.#watch = undefined;
+      if (this.#unsettled < highWaterMark || this.#ahead + this.readableLength > 0 || this.destroyed) return;
+      if (this.#settlements > before) this.#watchSettlements();
+      else this.#warnOfUnsettled();
+    };
+    this.#watch = setTimeout(look, leaseTimeout).unref();
+  }
+
+  #warnOfUnsettled(): void {
+    const message =
+      `All ${this.#unsettled} deliveries that the stream of queue "${this.#queue}" may hold have been in use for ` +
+      `${this.#options.leaseTimeout} ms, and none was settled, so it takes no more. Settle each one by ack(), retry(), ` +
+      'reject() or release(), also those that a filter drops; or allow for more by highWaterMark.';
+    this.#warn('MILLRACE_UNSETTLED', message);
+  }
+
+  #warn(code: string, message: string): void {
+    if (this.#warned.has(code)) return;
+    this.#warned.add(code);
+    process.emitWarning(message, { code });
+  }
+
+  async #close(timeout: number): Promise<void> {
+    if (this.closed) return;
+    const closed = whenClosed(this);
+    if (!this.destroyed) {
+      this.#patience = reserve(timeout);
+      await within(Promise.race([this.#drain(), closed]), timeout - this.#patience).catch(() => {});
+      this.destroy();
+    }
+    await closed;
+  }
+
+  /** Takes no more, puts back what nobody has read, ends, and resolves when all is settled. */
+  async #drain(): Promise<void> {
+    this.#stopping = true;
+    this.#consumer?.cancel();
+    await this.#receiving;
+    await this.#validating;
+    if (this.destroyed) return;
+    for (const receipt of this.#unread.splice(0)) void receipt.settle({ verb: 'release' });
+    await this.#end();
+    await new Promise<void>((resolve) => {
+      this.#settledAll = resolve;
+      this.#checkSettledAll();
+    });
+  }
+
+  /** Ends the stream, though nobody may be reading. */
+  async #end(): Promise<void> {
+    if (!this.readableFlowing) {
+      for (let left = super.read(); left !== null; left = super.read()) void shareOf(left)?.settle({ verb: 'release' });
+    }
+    const ended = new Promise((resolve) => this.once('end', resolve));
+    this.push(null);
+    super.read(0);
+    await ended;
+  }
+
+  /** Stops the ask under way, aborts what is in anybody's hands, and puts back all that is not settled. */
+  async #shutDown(): Promise<void> {
+    const deadline = new Deadline(this.#patience);
+    clearTimeout(this.#watch);
+    this.#destroying.abort();
+    const why = new MillraceError('CLOSED', `The stream of queue "${this.#queue}" is closed`);
+    for (const receipt of this.#receipts) if (receipt.isHeld) receipt.lose(why);
+    // What can't be put back in time is delivered to others when the lease has ended.
+    if (this.#consumer) await within(this.#consumer.close(), deadline.left).catch(() => {});
+    await within(Promise.resolve(this.#receiving), deadline.left).catch(() => {});
+  }
+}

@@ -1,0 +1,63 @@
+import type { Parcel, RedisHeld } from './parcel.ts';
+
+/** How many milliseconds' worth of items may be handed to handlers without a word to the server. */
+const AHEAD = 1;
+
+/** From how many items a millisecond on the word goes ahead: one for each would cost more than they do. */
+const FAST = 16;
+
+/** With so few attempts an item could be a dead letter for what its neighbour has done: then each is told of singly. */
+const FEW_ATTEMPTS = 2;
+
+/** A parcel's number, and how many of its items, from the first on. */
+export type Handed = readonly [parcel: number, count: number];
+
+/**
+ * Up to where a handler may have seen what a consumer holds, as the server knows it, which must know it first: what is beyond is
+ * not charged when the process dies. One word for each item would be dear where thousands a second are handed over, so the
+ * word goes ahead by what is handed over in about a millisecond; of a slow consumer each item is told singly.
+ */
+export class Handing {
+  readonly #singly: boolean;
+  #parcel = 0;
+  #count = 0;
+  #handed = 0;
+  #since = performance.now();
+  #pace = 1;
+
+  constructor(maxAttempts: number) {
+    this.#singly = maxAttempts <= FEW_ATTEMPTS;
+  }
+
+  /** What is to be said before an item is handed over; nothing if that has been said already. */
+  next({ parcel, index }: RedisHeld): Handed | undefined {
+    this.#handed += 1;
+    if (parcel.number < this.#parcel || (parcel.number === this.#parcel && index < this.#count)) return undefined;
+    this.#parcel = parcel.number;
+    this.#count = Math.min(parcel.items.length, index + this.#ahead);
+    return [this.#parcel, this.#count];
+  }
+
+  /** How many items of a parcel of at most `max`, which is asked for now, may be handed over as soon as it is there: all, or none. */
+  atOnce(max: number): number {
+    const ahead = this.#ahead;
+    return ahead > 1 && ahead >= max ? max : 0;
+  }
+
+  /** What came is known to the server as seen so far. */
+  said(parcel: Parcel, count: number): void {
+    if (count === 0) return;
+    this.#parcel = parcel.number;
+    this.#count = Math.min(count, parcel.items.length);
+  }
+
+  get #ahead(): number {
+    const passed = performance.now() - this.#since;
+    if (passed >= AHEAD) {
+      this.#pace = Math.max(1, Math.floor((this.#handed / passed) * AHEAD));
+      this.#handed = 0;
+      this.#since = performance.now();
+    }
+    return this.#singly || this.#pace < FAST ? 1 : this.#pace;
+  }
+}

@@ -1,0 +1,175 @@
+import { randomBytes } from 'node:crypto';
+import type { ConsumerOptions } from '../../driver.ts';
+import { MillraceError } from '../../errors.ts';
+import type { RedisClients } from './clients.ts';
+import type { QueueKeys } from './keys.ts';
+import { clock } from './scripts/index.ts';
+
+/** How many signs of life there are in the time of a lease: so many that an event loop may be busy for two thirds of it. */
+const BEATS = 6;
+
+/** How long after the end of another's lease it is looked at, in milliseconds. */
+const AFTER_END = 5;
+
+/** What a script says of a consumer that is not what it was. */
+const CLEARED_AWAY = -1;
+const REPLACED = -2;
+
+/**
+ * A consumer's right to what it holds: a record under its name, with an incarnation that every script checks, and with a time by
+ * the server's clock up to which nobody takes it away. Who has a lease clears away those whose lease has ended.
+ */
+export class Lease {
+  readonly name: string;
+  readonly #clients: RedisClients;
+  readonly #keys: QueueKeys;
+  readonly #options: ConsumerOptions;
+  readonly #signal: AbortSignal;
+  readonly #onEnd: () => void;
+  #incarnation = newIncarnation();
+  /** The incarnation before, which was cleared away. */
+  #former = '';
+  #joining: Promise<void> | undefined;
+  #isJoined = false;
+  #isLeft = false;
+  #beating: Promise<void> | undefined;
+  #interval: NodeJS.Timeout | undefined;
+  #next: NodeJS.Timeout | undefined;
+  #fenced: MillraceError | undefined;
+  #heard = Number.NEGATIVE_INFINITY;
+
+  /**
+   * @param signal aborted when it is not wanted any more
+   * @param onEnd called when the consumer is found to have been cleared away, or replaced
+   */
+  constructor(
+    clients: RedisClients,
+    keys: QueueKeys,
+    options: ConsumerOptions,
+    signal: AbortSignal,
+    onEnd: () => void,
+  ) {
+    this.name = options.name ?? newIncarnation();
+    this.#clients = clients;
+    this.#keys = keys;
+    this.#options = options;
+    this.#signal = signal;
+    this.#onEnd = onEnd;
+  }
+
+  get incarnation(): string {
+    return this.#incarnation;
+  }
+
+  get inProcess(): string {
+    return this.#keys.inProcess(this.name);
+  }
+
+  get landing(): string {
+    return this.#keys.landing(this.#incarnation);
+  }
+
+  /** Whether the server has been heard in the time of a lease. */
+  get isFresh(): boolean {
+    return performance.now() - this.#heard < this.#options.leaseTimeout;
+  }
+
+  get isJoined(): boolean {
+    return this.#isJoined;
+  }
+
+  /** Resolves when it has begun. */
+  join(): Promise<void> {
+    this.#joining ??= this.#join().catch((error) => {
+      this.#joining = undefined;
+      throw error;
+    });
+    return this.#joining;
+  }
+
+  /** Whether a script has found that all is as it was; sees to it where not. */
+  stands(answer: unknown, incarnation: string): boolean {
+    if (answer !== CLEARED_AWAY && answer !== REPLACED) return true;
+    if (incarnation === this.#incarnation) this.#end(answer === REPLACED);
+    return false;
+  }
+
+  /** Gives a sign of life, and clears away those who gave none. */
+  beat(): Promise<void> {
+    this.#beating ??= this.#beat().finally(() => {
+      this.#beating = undefined;
+    });
+    return this.#beating;
+  }
+
+  /** Lets go of it: what is still held goes back. */
+  async leave(signal: AbortSignal): Promise<void> {
+    this.#isLeft = true;
+    this.#stop();
+    const { consumers, base, wake } = this.#keys;
+    await this.#clients.run(
+      (client) => client.millraceLeave(consumers, base, wake, this.name, this.#incarnation),
+      signal,
+    );
+  }
+
+  async #join(): Promise<void> {
+    if (this.#fenced) throw this.#fenced;
+    const { consumers, base, wake } = this.#keys;
+    const { leaseTimeout, maxAttempts } = this.#options;
+    await this.#clients.run((client) => {
+      const who = [this.name, this.#incarnation, leaseTimeout, maxAttempts, this.#former];
+      return client.millraceJoin(consumers, clock.offset, base, wake, ...who);
+    }, this.#signal);
+    this.#former = '';
+    this.#isJoined = true;
+    this.#heard = performance.now();
+    this.#stop();
+    if (this.#isLeft) return;
+    this.#interval = setInterval(() => void this.beat(), Math.max(10, Math.floor(leaseTimeout / BEATS)));
+    void this.beat();
+  }
+
+  async #beat(): Promise<void> {
+    const { client } = this.#clients;
+    if (!client || this.#isLeft) return;
+    const { consumers, base, wake } = this.#keys;
+    const { leaseTimeout, maxAttempts } = this.#options;
+    const incarnation = this.#incarnation;
+    // After an outage nobody is cleared away before all had the time to say that they live.
+    const mayClear = this.#clients.steady >= leaseTimeout ? '1' : '0';
+    const who = [this.name, incarnation, leaseTimeout, maxAttempts, mayClear];
+    try {
+      const [standing, nextEnd] = await client.millraceBeat(consumers, clock.offset, base, wake, ...who);
+      this.#heard = performance.now();
+      if (!this.stands(standing, incarnation) || nextEnd < 0 || this.#isLeft) return;
+      clearTimeout(this.#next);
+      if (nextEnd < leaseTimeout) this.#next = setTimeout(() => void this.beat(), nextEnd + AFTER_END);
+    } catch {
+      // The next one says the same.
+    }
+  }
+
+  #stop(): void {
+    clearInterval(this.#interval);
+    clearTimeout(this.#next);
+  }
+
+  #end(replaced: boolean): void {
+    this.#stop();
+    if (replaced) {
+      const message = `Another consumer of queue "${this.#keys.queue}" has started under the name "${this.name}"`;
+      this.#fenced = new MillraceError('FENCED', message);
+    } else {
+      this.#former = this.#incarnation;
+      this.#incarnation = newIncarnation();
+    }
+    this.#joining = undefined;
+    this.#isJoined = false;
+    this.#onEnd();
+  }
+}
+
+function newIncarnation(): string {
+  return randomBytes(12).toString('base64url');
+}

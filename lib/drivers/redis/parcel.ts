@@ -1,0 +1,170 @@
+import type { Held } from '../../driver.ts';
+
+/** Where the items of a parcel begin: behind its kind and the time. */
+const HEAD = 14;
+
+const ENTRIES = 'a'.charCodeAt(0);
+
+/** An item that a consumer holds: where it is in which parcel. */
+export class RedisHeld implements Held {
+  readonly bytes: Buffer;
+  readonly attempt: number;
+  readonly parcel: Parcel;
+  readonly index: number;
+  owner: unknown = undefined;
+
+  constructor(bytes: Buffer, attempt: number, parcel: Parcel, index: number) {
+    this.bytes = bytes;
+    this.attempt = attempt;
+    this.parcel = parcel;
+    this.index = index;
+  }
+}
+
+/** What one take has moved: items with the number under which Redis keeps them for their consumer, until all are settled. */
+export class Parcel {
+  readonly number: number;
+  readonly items: RedisHeld[] = [];
+  /** Whether it is one item that is to be alone with its consumer. */
+  isSuspect = false;
+  /** Bits of the items that are settled, or on their way to be, and how many bits are not set. */
+  #settled: Buffer | undefined;
+  #open = 0;
+  /** Bits to be acknowledged with the next turn. */
+  #mask: Buffer | undefined;
+
+  private constructor(number: number) {
+    this.number = number;
+  }
+
+  /** As a take answers. */
+  static unpack(number: number, packed: Buffer): Parcel {
+    const parcel = new Parcel(number);
+    const bodies = unpackStrings(packed, HEAD);
+    for (const body of bodies) {
+      if (packed[0] === ENTRIES) parcel.#addEntry(body);
+      else parcel.#add(body, 1);
+    }
+    return parcel;
+  }
+
+  /** Of one item that has landed. */
+  static of(number: number, body: Buffer): Parcel {
+    const parcel = new Parcel(number);
+    parcel.#add(body, 1);
+    return parcel;
+  }
+
+  /** Takes over what another one of the same number has beyond this one; gives those items. */
+  complete(other: Parcel): RedisHeld[] {
+    const more = other.items.slice(this.items.length);
+    const from = this.items.length;
+    for (const { bytes, attempt } of more) this.#add(bytes, attempt);
+    if (this.#settled) this.#settled = Buffer.concat([this.#settled], Math.ceil(this.items.length / 8));
+    return this.items.slice(from);
+  }
+
+  /** Whether all its items are settled. */
+  get isOver(): boolean {
+    return this.#open === 0;
+  }
+
+  /** The items that are not settled. */
+  get open(): RedisHeld[] {
+    const settled = this.#settled;
+    return settled ? this.items.filter(({ index }) => !hasBit(settled, index)) : this.items;
+  }
+
+  /** Notes that an item is settled, or about to be. */
+  settle({ index }: RedisHeld): void {
+    this.#settled ??= Buffer.alloc(Math.ceil(this.items.length / 8));
+    if (hasBit(this.#settled, index)) return;
+    setBit(this.#settled, index);
+    this.#open -= 1;
+  }
+
+  /** Notes that an item is to be acknowledged; gives whether it is the first since {@link takeMask}. */
+  acknowledge(item: RedisHeld): boolean {
+    this.settle(item);
+    const isFirst = this.#mask === undefined;
+    this.#mask ??= this.newMask();
+    setBit(this.#mask, item.index);
+    return isFirst;
+  }
+
+  takeMask(): Buffer {
+    const mask = this.#mask ?? this.newMask();
+    this.#mask = undefined;
+    return mask;
+  }
+
+  /** A mask for some items. */
+  maskOf(items: readonly RedisHeld[]): Buffer {
+    const mask = this.newMask();
+    for (const { index } of items) setBit(mask, index);
+    return mask;
+  }
+
+  /** A mask of none: only what lies beyond the last item is set, so that a mask of all is all ones. */
+  newMask(): Buffer {
+    const count = this.items.length;
+    const mask = Buffer.alloc(Math.ceil(count / 8));
+    for (let index = count; index < mask.length * 8; index += 1) setBit(mask, index);
+    return mask;
+  }
+
+  #addEntry(entry: Buffer): void {
+    const { attempts, deaths, body } = entryOf(entry);
+    if (deaths >= 2) this.isSuspect = true;
+    this.#add(body, attempts + 1);
+  }
+
+  #add(body: Buffer, attempt: number): void {
+    this.items.push(new RedisHeld(body, attempt, this, this.items.length));
+    this.#open += 1;
+  }
+}
+
+const SPACE = ' '.charCodeAt(0);
+
+/** An item that comes again: '<attempts> <deaths> <bytes>'. */
+export function entryOf(entry: Buffer): { attempts: number; deaths: number; body: Buffer } {
+  const first = entry.indexOf(SPACE);
+  const second = entry.indexOf(SPACE, first + 1);
+  return {
+    attempts: Number(entry.toString('latin1', 0, first)),
+    deaths: Number(entry.toString('latin1', first + 1, second)),
+    body: entry.subarray(second + 1),
+  };
+}
+
+function hasBit(mask: Buffer, index: number): boolean {
+  return ((mask[index >> 3] as number) & (1 << (index & 7))) !== 0;
+}
+
+function setBit(mask: Buffer, index: number): void {
+  (mask[index >> 3] as number) |= 1 << (index & 7);
+}
+
+/**
+ * The elements of a MessagePack array of strings, which is what Lua's cmsgpack makes of a list of them
+ * (https://github.com/msgpack/msgpack/blob/master/spec.md).
+ */
+function unpackStrings(packed: Buffer, from: number): Buffer[] {
+  let at = from;
+  const size = (bytes: number): number => {
+    const value = packed.readUIntBE(at, bytes);
+    at += bytes;
+    return value;
+  };
+  const head = size(1);
+  const count = head === 0xdc ? size(2) : head === 0xdd ? size(4) : head & 0x0f;
+  const strings: Buffer[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const type = packed[at++] as number;
+    const length = type < 0xc0 ? type & 0x1f : size(2 ** (type - 0xd9));
+    strings.push(packed.subarray(at, at + length));
+    at += length;
+  }
+  return strings;
+}

@@ -1,0 +1,145 @@
+/**
+ * Lua functions that several scripts begin with.
+ *
+ * What waits in `again` is an entry: '<attempts> <deaths> <bytes>'; `delayed` has the same behind a unique '<time>.<n> ' that keeps
+ * the order of equal times. A holding's field '<n>' is a parcel: what one take moved, as a letter ('a': entries, 'q': plain items),
+ * the time in 13 digits, and a MessagePack array; its field '<n>*' has a bit for each of them that is settled. Its field 'handed' says
+ * up to which of them all (parcel and index) a handler may have seen them, its field 'adopted' which parcel last came of what landed.
+ */
+
+/** The server's time in milliseconds, moved by an offset that is 0 outside tests. */
+export const NOW = `
+local function now(offset)
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(offset)
+end
+`;
+
+/** Tells those who wait. Who may not publish has others look for themselves. */
+export const TELL = `
+local function tell(channel, what) redis.pcall('PUBLISH', channel, what) end
+`;
+
+/** Puts an entry where it is due later; tells of it where it is the first. */
+export const DELAY = `
+local function delay(delayed, time, milliseconds, entry, channel)
+  local due = time + milliseconds
+  local clock = redis.call('TIME')
+  local stamp = string.format('%d%06d', clock[1], clock[2])
+  local n = 0
+  while redis.call('ZADD', delayed, 'NX', due, string.format('%s.%05d %s', stamp, n, entry)) == 0 do n = n + 1 end
+  if tonumber(redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2]) == due then tell(channel, 'due ' .. milliseconds) end
+end
+`;
+
+/** Adds to a total. A queue that is out of use for a day forgets its totals. */
+export const COUNT = `
+local function count(marks, total, n)
+  redis.call('HINCRBY', marks, total, n)
+  redis.call('EXPIRE', marks, 86400)
+end
+`;
+
+/** Whether a consumer still is who it was: 1; -1: its lease has ended and it was cleared away, -2: another has its name. */
+export const STANDING = `
+local function standing(consumers, name, incarnation)
+  local record = redis.call('HGET', consumers, name)
+  if not record then return -1 end
+  return string.sub(record, 1, #incarnation) == incarnation and 1 or -2
+end
+`;
+
+/** The items of a parcel, and whether they are entries. */
+export const UNPACK = `
+local function unpacked(parcel)
+  return cmsgpack.unpack(string.sub(parcel, 15)), string.sub(parcel, 1, 1) == 'a'
+end
+local function pack(kind, time, items)
+  return string.format('%s%013d', kind, time) .. cmsgpack.pack(items)
+end
+local function parts(entry)
+  local attempts, deaths, bytes = string.match(entry, '^(%d+) (%d+) (.*)$')
+  return tonumber(attempts), tonumber(deaths), bytes
+end
+local function isSet(mask, index)
+  if not mask then return false end
+  local byte = string.byte(mask, math.floor((index - 1) / 8) + 1)
+  return bit.band(byte, bit.lshift(1, (index - 1) % 8)) ~= 0
+end
+`;
+
+/** Marks what is settled of a parcel by a mask, of which the bits beyond the last item are set; the parcel goes with the last. */
+export const SETTLE = String.raw`
+local function settle(holdings, parcel, mask)
+  local field = parcel .. '*'
+  local before = redis.call('HGET', holdings, field)
+  if before then
+    local bytes = {}
+    for i = 1, #mask do bytes[i] = string.char(bit.bor(string.byte(mask, i), string.byte(before, i))) end
+    mask = table.concat(bytes)
+  end
+  if mask == string.rep('\255', #mask) then
+    redis.call('HDEL', holdings, parcel, field)
+  elseif redis.call('HEXISTS', holdings, parcel) == 1 then
+    redis.call('HSET', holdings, field, mask)
+  end
+end
+`;
+
+/** How many dead letters a queue keeps: the newest. */
+export const DEAD_LETTERS = 10_000;
+
+export const BURY = `
+local function bury(dead, bytes, reason, attempts)
+  redis.call('XADD', dead, 'MAXLEN', ${DEAD_LETTERS}, '*', 'item', bytes, 'reason', reason, 'attempts', attempts)
+end
+`;
+
+/**
+ * Puts what an incarnation holds back to the front, in order. If it has died, what a handler may have seen of it counts as an attempt,
+ * and as a death; after the last attempt that makes a dead letter. What has landed and was not heard of since counts as seen.
+ */
+export const PUT_BACK = `
+local function putBack(base, holdings, landing, died, maxAttempts, channel)
+  local parcels, masks, seenParcel, seenIndex, moved = {}, {}, 0, 0, 0
+  local function give(entry, isEntry, seen)
+    local attempts, deaths, bytes = 0, 0, entry
+    if isEntry then attempts, deaths, bytes = parts(entry) end
+    moved = moved + 1
+    if died and seen then
+      attempts, deaths = attempts + 1, deaths + 1
+      if attempts >= maxAttempts then
+        local reason = 'attempt ' .. attempts .. ' of ' .. maxAttempts .. ' failed: its consumer died'
+        count(base .. 'marks', 'settled', 1)
+        return bury(base .. 'dead', bytes, reason, attempts)
+      end
+    end
+    redis.call('RPUSH', base .. 'again', attempts .. ' ' .. deaths .. ' ' .. bytes)
+  end
+  local landed = redis.call('LRANGE', landing, 0, -1)
+  for i = 1, #landed do give(landed[i], false, true) end
+  local all = redis.call('HGETALL', holdings)
+  for i = 1, #all, 2 do
+    local field, value = all[i], all[i + 1]
+    if field == 'handed' then
+      local parcel, index = string.match(value, '^(%d+) (%d+)$')
+      seenParcel, seenIndex = tonumber(parcel), tonumber(index)
+    elseif string.sub(field, -1) == '*' then
+      masks[tonumber(string.sub(field, 1, -2))] = value
+    elseif field ~= 'adopted' then
+      parcels[#parcels + 1] = { tonumber(field), value }
+    end
+  end
+  table.sort(parcels, function(a, b) return a[1] > b[1] end)
+  for _, parcel in ipairs(parcels) do
+    local number, items, isEntry = parcel[1], unpacked(parcel[2])
+    for i = #items, 1, -1 do
+      if not isSet(masks[number], i) then
+        give(items[i], isEntry, number < seenParcel or (number == seenParcel and i <= seenIndex))
+      end
+    end
+  end
+  redis.call('DEL', holdings, landing)
+  if moved > 0 then tell(channel, 'again') end
+end
+`;

@@ -1,0 +1,132 @@
+import type { Redis } from 'ioredis';
+import type { RedisClients } from './clients.ts';
+import type { QueueKeys } from './keys.ts';
+import { isAnswer } from './refusals.ts';
+import { clock } from './scripts/index.ts';
+
+/** How often a queue is looked at by who may not subscribe, in milliseconds. */
+const POLL = 1000;
+
+/** The longest that a timer can wait, in milliseconds. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** A queue that somebody takes from: what is due there comes again in time, and those who wait are told. */
+class Watch {
+  readonly listeners = new Set<() => void>();
+  readonly #clients: RedisClients;
+  readonly #keys: QueueKeys;
+  #timer: NodeJS.Timeout | undefined;
+  #dueAt = Number.POSITIVE_INFINITY;
+  users = 0;
+
+  constructor(clients: RedisClients, keys: QueueKeys) {
+    this.#clients = clients;
+    this.#keys = keys;
+  }
+
+  /** What was published: 'again', or 'due' and in how many milliseconds. */
+  hear(message: string): void {
+    if (message.startsWith('due ')) this.#lookIn(Number(message.slice(4)));
+    else this.tell();
+  }
+
+  tell(): void {
+    for (const listener of this.listeners) listener();
+  }
+
+  /** Lets what is due come again, and looks anew when the next is. */
+  async look(): Promise<void> {
+    this.stop();
+    const { client } = this.#clients;
+    // Whoever is online next looks first.
+    if (!client || this.users === 0) return;
+    try {
+      const next = await client.millraceDue(this.#keys.delayed, this.#keys.again, clock.offset, this.#keys.wake);
+      if (next >= 0) this.#lookIn(next);
+      else if (!this.#clients.wakes.subscribed) this.#lookIn(POLL);
+    } catch (error) {
+      if (isAnswer(error)) this.#lookIn(POLL);
+    }
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#dueAt = Number.POSITIVE_INFINITY;
+  }
+
+  #lookIn(milliseconds: number): void {
+    const at = performance.now() + milliseconds;
+    if (at >= this.#dueAt || this.users === 0) return;
+    clearTimeout(this.#timer);
+    this.#dueAt = at;
+    this.#timer = setTimeout(() => void this.look(), Math.min(milliseconds, LONGEST_TIMER));
+  }
+}
+
+/** Watches queues, by a subscription of the client for commands: RESP3 lets it go on with commands. */
+export class Wakes {
+  readonly #clients: RedisClients;
+  readonly #watches = new Map<string, Watch>();
+  /** Whether the server lets us subscribe. */
+  subscribed = true;
+
+  constructor(clients: RedisClients) {
+    this.#clients = clients;
+  }
+
+  /** Watches a queue until the function that it gives is called; `onWake` is called when something comes again there. */
+  watch(keys: QueueKeys, onWake?: () => void): () => void {
+    const watch = this.#watches.get(keys.wake) ?? new Watch(this.#clients, keys);
+    this.#watches.set(keys.wake, watch);
+    watch.users += 1;
+    if (onWake) watch.listeners.add(onWake);
+    const { client } = this.#clients;
+    if (watch.users === 1 && client) void this.#subscribe(client, [keys.wake]);
+    return () => {
+      if (onWake) watch.listeners.delete(onWake);
+      watch.users -= 1;
+      if (watch.users === 0) this.#forget(keys.wake, watch);
+    };
+  }
+
+  /** Begins anew with a client that has just come online: what was told meanwhile was not heard. */
+  async resume(client: Redis): Promise<void> {
+    await this.#subscribe(client, [...this.#watches.keys()]);
+  }
+
+  /** Watches nothing any more. */
+  close(): void {
+    for (const watch of this.#watches.values()) {
+      watch.users = 0;
+      watch.stop();
+    }
+    this.#watches.clear();
+  }
+
+  hear(channel: string, message: string): void {
+    this.#watches.get(channel)?.hear(message);
+  }
+
+  async #subscribe(client: Redis, channels: string[]): Promise<void> {
+    if (channels.length === 0) return;
+    try {
+      await client.subscribe(...channels);
+      this.subscribed = true;
+    } catch (error) {
+      // Without the permission the queue is looked at now and then. Without a connection there is another welcome.
+      if (!isAnswer(error)) return;
+      this.subscribed = false;
+    }
+    for (const channel of channels) {
+      const watch = this.#watches.get(channel);
+      watch?.tell();
+      void watch?.look();
+    }
+  }
+
+  #forget(channel: string, watch: Watch): void {
+    watch.stop();
+    this.#watches.delete(channel);
+    this.#clients.client?.unsubscribe(channel).catch(() => {});
+  }
+}
