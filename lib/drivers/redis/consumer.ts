@@ -338,8 +338,9 @@ export class RedisConsumer implements Consumer {
     this.#turning = this.#transmit(turn).finally(() => {
       this.#turning = undefined;
       this.#adopting = false;
+      if (this.#take) this.#turn();
       // In a moment: who takes what has come asks for more at once, and that goes along.
-      if (this.#hasSomethingToSay) this.#schedule();
+      else if (this.#hasSomethingToSay) this.#schedule();
     });
   }
 

@@ -1,10 +1,10 @@
 import type { Parcel, RedisHeld } from './parcel.ts';
 
 /** How many milliseconds' worth of items may be handed to handlers without a word to the server. */
-const AHEAD = 1;
+const AHEAD = 3;
 
-/** From how many items a millisecond on the word goes ahead: one for each would cost more than they do. */
-const FAST = 16;
+/** From how many items in that time on the word goes ahead: one for each would cost more than they do. */
+const FAST = 48;
 
 /** With so few attempts an item could be a dead letter for what its neighbour has done: then each is told of singly. */
 const FEW_ATTEMPTS = 2;
@@ -15,7 +15,7 @@ export type Handed = readonly [parcel: number, count: number];
 /**
  * Up to where a handler may have seen what a consumer holds, as the server knows it, which must know it first: what is beyond is
  * not charged when the process dies. One word for each item would be dear where thousands a second are handed over, so the
- * word goes ahead by what is handed over in about a millisecond; of a slow consumer each item is told singly.
+ * word goes ahead by what is handed over in about three milliseconds; of a slow consumer each item is told singly.
  */
 export class Handing {
   readonly #singly: boolean;
@@ -53,7 +53,7 @@ export class Handing {
 
   get #ahead(): number {
     const passed = performance.now() - this.#since;
-    if (passed >= AHEAD) {
+    if (passed >= 1) {
       this.#pace = Math.max(1, Math.floor((this.#handed / passed) * AHEAD));
       this.#handed = 0;
       this.#since = performance.now();

@@ -20,14 +20,17 @@ export const TELL = `
 local function tell(channel, what) redis.pcall('PUBLISH', channel, what) end
 `;
 
-/** Puts an entry where it is due later; tells of it where it is the first. */
+/** Puts an entry where it is due later; tells of it where it is the first. What one script puts there keeps its order, and any bytes. */
 export const DELAY = `
+local delays = 0
 local function delay(delayed, time, milliseconds, entry, channel)
   local due = time + milliseconds
   local clock = redis.call('TIME')
-  local stamp = string.format('%d%06d', clock[1], clock[2])
-  local n = 0
-  while redis.call('ZADD', delayed, 'NX', due, string.format('%s.%05d %s', stamp, n, entry)) == 0 do n = n + 1 end
+  local member
+  repeat
+    delays = delays + 1
+    member = string.format('%d%06d.%05d ', clock[1], clock[2], delays) .. entry
+  until redis.call('ZADD', delayed, 'NX', due, member) == 1
   if tonumber(redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2]) == due then tell(channel, 'due ' .. milliseconds) end
 end
 `;
