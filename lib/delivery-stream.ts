@@ -1,96 +1,33 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { Invalid, ItemCodec, schema } from './codec.ts';
+import { Invalid, ItemCodec } from './codec.ts';
 import { type Connection, connectionFor, internal, requireSupport } from './connect.ts';
 import { Delivery, type Holder, Receipt, Share, shareOf } from './delivery.ts';
-import type { Consumer, Held, Outcome } from './driver.ts';
-import { invalidType, MillraceError } from './errors.ts';
 import {
-  type Check,
+  type DeadEvent,
+  type DeliveryOptions,
+  deliveryChecks,
+  deliveryDefaults,
+  doubling,
+  type LostEvent,
+  type RetryEvent,
+} from './delivery-options.ts';
+import type { Consumer, Held, Outcome } from './driver.ts';
+import { MillraceError } from './errors.ts';
+import {
   CLOSE_TIMEOUT,
   type CloseOptions,
   checkQueueName,
   closeTimeout,
   type Filled,
-  integer,
   milliseconds,
-  name,
   reserve,
   withDefaults,
 } from './options.ts';
 import { Pace } from './pace.ts';
 import { Prefetch } from './prefetch.ts';
 import { StreamIterator } from './stream-iterator.ts';
-import { type StreamOptions, streamChecks, streamDefaults } from './stream-options.ts';
 import { addAbortSignal, Readable, whenClosed } from './streams.ts';
 import { Deadline, within } from './timeout.ts';
-
-/** The options of a {@link DeliveryStream}. */
-export interface DeliveryOptions extends StreamOptions {
-  /**
-   * Who holds the deliveries: a name as a queue's. Who starts under the name of another takes over from it at once: what that one
-   * held is delivered again, and its stream fails with `ERR_MILLRACE_FENCED`. Default: a random one.
-   */
-  consumer?: string;
-  /**
-   * Milliseconds, at least 100, without a sign of life after which others get what this stream holds; default 30,000. The stream
-   * gives signs of life by itself, however long a handler takes: it is a process that dies, hangs or is cut off that loses its lease.
-   */
-  leaseTimeout?: number;
-  /** How often an item is tried, from 1; default 5. When the last attempt has failed it goes to the dead letters. */
-  maxAttempts?: number;
-  /**
-   * Milliseconds to wait after an attempt that failed: a number, or what a function gives for the number of that attempt, from 1.
-   * Default: one second after the first, each time twice as long, at most five minutes. Where the function throws, or gives no time,
-   * the default applies, and a warning says so.
-   */
-  backoff?: number | ((attempt: number) => number);
-}
-
-/** What a `'lost'` event bears. */
-export interface LostEvent<T = unknown> {
-  readonly value: T;
-  /** Which attempt it was, from 1. */
-  readonly attempt: number;
-}
-
-/** What a `'dead'` event bears. */
-export interface DeadEvent<T = unknown> extends LostEvent<T> {
-  /** What `reject()` was given, or the last `retry()`. */
-  readonly reason: unknown;
-}
-
-/** What a `'retry'` event bears. */
-export interface RetryEvent<T = unknown> extends DeadEvent<T> {
-  /** Milliseconds until it is delivered again. */
-  readonly delay: number;
-}
-
-const backoff: Check = (value, name) => {
-  if (typeof value === 'number') milliseconds(value, name);
-  else if (typeof value !== 'function') throw invalidType(name, 'of type number or function', value);
-};
-
-function doubling(attempt: number): number {
-  return Math.min(1000 * 2 ** (attempt - 1), 5 * 60_000);
-}
-
-const checks = {
-  ...streamChecks,
-  // With none, nothing could ever be in anybody's hands.
-  highWaterMark: integer(1),
-  consumer: name,
-  leaseTimeout: integer(100, 2 ** 31 - 1),
-  maxAttempts: integer(1),
-  backoff,
-  schema,
-};
-
-const defaults = {
-  ...streamDefaults,
-  leaseTimeout: 30_000,
-  maxAttempts: 5,
-  backoff: doubling,
-} as const satisfies DeliveryOptions;
 
 /**
  * A Readable of {@link Delivery deliveries}: items of a queue that are held until they are settled, and never lost: at least once.
@@ -122,7 +59,7 @@ const defaults = {
 export class DeliveryStream<Out = any> extends Readable {
   readonly #connection: Connection;
   readonly #queue: string;
-  readonly #options: Filled<DeliveryOptions, typeof defaults>;
+  readonly #options: Filled<DeliveryOptions, typeof deliveryDefaults>;
   readonly #codec: ItemCodec;
   readonly #prefetch: Prefetch;
   readonly #pace = new Pace();
@@ -167,10 +104,10 @@ export class DeliveryStream<Out = any> extends Readable {
   // biome-ignore lint/suspicious/noExplicitAny: a schema takes what it takes
   constructor(queue: string, options?: DeliveryOptions & { schema?: StandardSchemaV1<any, Out> }) {
     checkQueueName(queue);
-    const checked = withDefaults<DeliveryOptions & { schema?: StandardSchemaV1 }, typeof defaults>(
+    const checked = withDefaults<DeliveryOptions & { schema?: StandardSchemaV1 }, typeof deliveryDefaults>(
       options,
-      checks,
-      defaults,
+      deliveryChecks,
+      deliveryDefaults,
     );
     const connection = connectionFor(checked.connection);
     requireSupport(connection, 'deliveries', 'deliveries');

@@ -3,13 +3,8 @@ export type { Codec } from './codec.ts';
 export { type Connection, type ConnectOptions, connect, registerDriver } from './connect.ts';
 export { DeadLetter, type DeadLetterStream } from './dead-letters.ts';
 export type { Delivery, RetryOptions } from './delivery.ts';
-export {
-  type DeadEvent,
-  type DeliveryOptions,
-  DeliveryStream,
-  type LostEvent,
-  type RetryEvent,
-} from './delivery-stream.ts';
+export type { DeadEvent, DeliveryOptions, LostEvent, RetryEvent } from './delivery-options.ts';
+export { DeliveryStream } from './delivery-stream.ts';
 export type { ConsumerInfo, QueueInfo } from './driver.ts';
 export { type Code, MillraceError } from './errors.ts';
 export type { HandleOptions, Handler } from './handling.ts';

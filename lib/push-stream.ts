@@ -1,7 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { ItemCodec, schema } from './codec.ts';
 import { type Connection, connectionFor, internal, requireSupport } from './connect.ts';
-import { type Delivery, type Share, shareOf } from './delivery.ts';
+import type { Delivery, Share } from './delivery.ts';
 import type { Body, DriverConnection, Sender } from './driver.ts';
 import { MillraceError } from './errors.ts';
 import { Hop, type Item, lost, Parts } from './hop.ts';
@@ -19,10 +19,10 @@ import {
   reserve,
   withDefaults,
 } from './options.ts';
-import { BATCH_BYTES } from './prefetch.ts';
 import { type StreamOptions, streamChecks, streamDefaults } from './stream-options.ts';
 import { addAbortSignal, Writable, whenClosed } from './streams.ts';
 import { within } from './timeout.ts';
+import { Batch, type Callback, COMMAND_ITEMS, Refused, settle, shareIn, valueIn, Write, writtenIn } from './writes.ts';
 
 /** The options of a {@link PushStream}. */
 export interface PushOptions extends StreamOptions {
@@ -68,110 +68,12 @@ const defaults = {
   invalid: 'fail',
 } as const satisfies PushOptions;
 
-/** How many commands are on their way at a time, and how many items one carries at most. */
+/** How many commands are on their way at a time. */
 const COMMANDS = 2;
-const COMMAND_ITEMS = 128;
-
-/** So few bytes that as many items as fit into one command fit into its bytes, too. */
-const SMALL = BATCH_BYTES / COMMAND_ITEMS;
-
-/** The bytes of a body, or for a small one an upper bound that is had for less: UTF-8 takes at most three for a unit. */
-function cost(body: Body): number {
-  return body.length * 3 <= SMALL ? body.length * 3 : Buffer.byteLength(body);
-}
 
 /** A write, as Node hands it over. */
 interface Chunk {
   readonly chunk: unknown;
-}
-
-type Callback = (error?: Error | null) => void;
-
-/** A value whose writer wants to know what became of it. All others travel bare. */
-class Write {
-  readonly value: unknown;
-  /** Whether it fails alone, as `send()` promises. */
-  readonly alone: boolean;
-  readonly delay: number | undefined;
-  #done: Callback | undefined;
-
-  constructor(value: unknown, done: Callback, alone: boolean, delay?: number) {
-    this.value = value;
-    this.alone = alone;
-    this.delay = delay;
-    this.#done = done;
-  }
-
-  /** Whether nobody waits for it any more. */
-  get settled(): boolean {
-    return this.#done === undefined;
-  }
-
-  abandon(): void {
-    this.#done = undefined;
-  }
-
-  /** Tells its writer, in a tick of its own: what a callback throws shall not meet anybody else. */
-  settle(error?: Error | null): void {
-    if (!this.#done) return;
-    process.nextTick(this.#done, error);
-    this.abandon();
-  }
-}
-
-/** A write that is not to be stored. */
-class Refused {
-  readonly write: unknown;
-  readonly error: Error;
-
-  constructor(write: unknown, error: Error) {
-    this.write = write;
-    this.error = error;
-  }
-}
-
-function settle(write: unknown, error?: Error): void {
-  if (write instanceof Write) write.settle(error);
-}
-
-/** What was written: a value, or a delivery of one. */
-function writtenIn(write: unknown): unknown {
-  return write instanceof Write ? write.value : write;
-}
-
-function shareIn(write: unknown): Share | undefined {
-  return shareOf(writtenIn(write));
-}
-
-function valueIn(write: unknown): unknown {
-  const written = writtenIn(write);
-  return shareOf(written) ? (written as Delivery).value : written;
-}
-
-/** What one command carries, and those of the writes that somebody wants to hear of. */
-class Batch {
-  readonly bodies: Body[] = [];
-  readonly watched: unknown[] = [];
-  readonly delay: number;
-  hop: Hop | undefined;
-  /** Whose deliveries it settles: one command settles those of one consumer. */
-  readonly #consumer: unknown;
-  #bytes = 0;
-
-  constructor(delay: number, consumer: unknown) {
-    this.delay = delay;
-    this.#consumer = consumer;
-  }
-
-  /** Whether an item can go along. */
-  takes(body: Body, delay: number, consumer: unknown): boolean {
-    return delay === this.delay && consumer === this.#consumer && this.#bytes + cost(body) <= BATCH_BYTES;
-  }
-
-  add(body: Body): void {
-    this.#bytes += cost(body);
-    this.bodies.push(body);
-  }
 }
 
 /**

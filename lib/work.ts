@@ -1,7 +1,8 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { AckStream } from './ack-stream.ts';
 import { connectionFor, requireSupport } from './connect.ts';
-import { type DeliveryOptions, DeliveryStream } from './delivery-stream.ts';
+import type { DeliveryOptions } from './delivery-options.ts';
+import { DeliveryStream } from './delivery-stream.ts';
 import { invalidType, MillraceError } from './errors.ts';
 import { type HandleOptions, type Handler, handleOptions, handler as handlerCheck } from './handling.ts';
 import { type CloseOptions, checkQueueName, closeTimeout } from './options.ts';

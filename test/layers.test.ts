@@ -7,9 +7,19 @@ const lib = join(import.meta.dirname, '..', 'lib');
 /** The floors of the house, from the ground up. A file imports from its own floor and those below, as `connect.ts` says. */
 const FLOORS: readonly (readonly string[])[] = [
   ['driver.ts', 'codec.ts', 'options.ts', 'errors.ts', 'streams.ts', 'stream-iterator.ts', 'timeout.ts'],
-  ['connect.ts', 'prefetch.ts', 'stream-options.ts', 'delivery.ts', 'dead-letters.ts', 'pace.ts', 'drivers/'],
+  [
+    'connect.ts',
+    'prefetch.ts',
+    'stream-options.ts',
+    'delivery.ts',
+    'delivery-options.ts',
+    'dead-letters.ts',
+    'pace.ts',
+    'drivers/',
+  ],
   [
     'hop.ts',
+    'writes.ts',
     'push-stream.ts',
     'pull-stream.ts',
     'delivery-stream.ts',

@@ -1,0 +1,75 @@
+import { schema } from './codec.ts';
+import { invalidType } from './errors.ts';
+import { type Check, integer, milliseconds, name } from './options.ts';
+import { type StreamOptions, streamChecks, streamDefaults } from './stream-options.ts';
+
+/** The options of a `DeliveryStream`. */
+export interface DeliveryOptions extends StreamOptions {
+  /**
+   * Who holds the deliveries: a name as a queue's. Who starts under the name of another takes over from it at once: what that one
+   * held is delivered again, and its stream fails with `ERR_MILLRACE_FENCED`. Default: a random one.
+   */
+  consumer?: string;
+  /**
+   * Milliseconds, at least 100, without a sign of life after which others get what this stream holds; default 30,000. The stream
+   * gives signs of life by itself, however long a handler takes: it is a process that dies, hangs or is cut off that loses its lease.
+   */
+  leaseTimeout?: number;
+  /** How often an item is tried, from 1; default 5. When the last attempt has failed it goes to the dead letters. */
+  maxAttempts?: number;
+  /**
+   * Milliseconds to wait after an attempt that failed: a number, or what a function gives for the number of that attempt, from 1.
+   * Default: one second after the first, each time twice as long, at most five minutes. Where the function throws, or gives no time,
+   * the default applies, and a warning says so.
+   */
+  backoff?: number | ((attempt: number) => number);
+}
+
+/** What a `'lost'` event bears. */
+export interface LostEvent<T = unknown> {
+  readonly value: T;
+  /** Which attempt it was, from 1. */
+  readonly attempt: number;
+}
+
+/** What a `'dead'` event bears. */
+export interface DeadEvent<T = unknown> extends LostEvent<T> {
+  /** What `reject()` was given, or the last `retry()`. */
+  readonly reason: unknown;
+}
+
+/** What a `'retry'` event bears. */
+export interface RetryEvent<T = unknown> extends DeadEvent<T> {
+  /** Milliseconds until it is delivered again. */
+  readonly delay: number;
+}
+
+const backoff: Check = (value, name) => {
+  if (typeof value === 'number') milliseconds(value, name);
+  else if (typeof value !== 'function') throw invalidType(name, 'of type number or function', value);
+};
+
+/** The default back-off: from one second, doubling, to five minutes. */
+export function doubling(attempt: number): number {
+  return Math.min(1000 * 2 ** (attempt - 1), 5 * 60_000);
+}
+
+/** The checks of the options, the schema's among them. */
+export const deliveryChecks = {
+  ...streamChecks,
+  // With none, nothing could ever be in anybody's hands.
+  highWaterMark: integer(1),
+  consumer: name,
+  leaseTimeout: integer(100, 2 ** 31 - 1),
+  maxAttempts: integer(1),
+  backoff,
+  schema,
+};
+
+/** The defaults of the options. */
+export const deliveryDefaults = {
+  ...streamDefaults,
+  leaseTimeout: 30_000,
+  maxAttempts: 5,
+  backoff: doubling,
+} as const satisfies DeliveryOptions;
