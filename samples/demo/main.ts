@@ -10,7 +10,7 @@ import { count } from './format.ts';
 import { showProgress } from './progress.ts';
 import { report } from './report.ts';
 import { Search } from './search.ts';
-import { startWorker, startWorkerProcess } from './workers.ts';
+import { startWorker, startWorkerProcess, type Worker } from './workers.ts';
 
 const HELP = `Finds duplicate files: walks a folder, pushes the path of every file into a queue, lets workers pull them out and
 hash the files, and reports which are the same.
@@ -25,7 +25,9 @@ Usage: npm start -- [options] [folder]
   --help            this text
 
 Ctrl-C stops gracefully: the workers finish what is in their hands, and the report shows what has been found so far. What is
-left stays in Redis: the same command with the name of that queue goes on. Ctrl-C again quits at once.`;
+left stays in Redis: the same command with the name of that queue goes on. Ctrl-C again quits at once.
+
+With Redis you may kill -9 any worker in the middle: the report is as complete and as right as without.`;
 
 interface Options {
   folder: string;
@@ -73,13 +75,19 @@ async function findDuplicates({ folder, url, workers, queue }: Options): Promise
   await connection.ready.finally(() => clearTimeout(unheard));
 
   const inMemory = url.startsWith('memory:');
-  const startOne = () => (inMemory ? startWorker(queue, connection) : startWorkerProcess(queue, url));
   const progress = showProgress();
+  const startWorkers = (): Worker[] => {
+    const each = Array.from({ length: workers });
+    if (inMemory) return each.map(() => startWorker(queue, connection));
+    const started = each.map(() => startWorkerProcess(queue, url, progress.say));
+    progress.say(`Workers that you may kill -9: ${started.map(({ pid }) => pid).join(', ')}`);
+    return started;
+  };
   const search = new Search({
     folder,
     queue,
     connection,
-    startWorkers: () => Array.from({ length: workers }, startOne),
+    startWorkers,
     onProgress: progress.update,
   });
   onInterrupt(() => {

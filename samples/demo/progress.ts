@@ -2,6 +2,8 @@ import { Presets, SingleBar } from 'cli-progress';
 
 export interface Progress {
   update(done: number, found: number): void;
+  /** Says something, in a line of its own. */
+  say(message: string): void;
   /** Shows nothing more. */
   stop(): void;
 }
@@ -22,6 +24,11 @@ function showBar(): Progress {
       bar.setTotal(found);
       bar.update(done);
     },
+    say(message) {
+      // The next update begins a new bar below.
+      if (bar.isActive) bar.stop();
+      console.error(message);
+    },
     stop() {
       stopped = true;
       if (bar.isActive) bar.stop();
@@ -38,6 +45,7 @@ function showLines(): Progress {
       next = performance.now() + 1000;
       console.error(`${done} of ${found} files hashed`);
     },
+    say: console.error,
     stop() {
       stopped = true;
     },

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { pipeline } from 'node:stream/promises';
-import { type Connection, PullStream, PushStream } from '../../lib/index.ts';
+import { type Connection, DeliveryStream, PushStream } from '../../lib/index.ts';
 import type { Result } from './hash.ts';
 import { type PassedBy, walk } from './walk.ts';
-import { resultsOf, type Worker } from './workers.ts';
+import { LEASE, resultsOf, type Worker } from './workers.ts';
 
 export interface SearchOptions {
   folder: string;
@@ -34,7 +34,7 @@ export class Search {
     this.#options = options;
   }
 
-  /** How many paths have no result. When the search is over they are in the queue, but for what a failed worker had in hand. */
+  /** How many paths have no result. When the search is over they are in the queue, but for what a dead worker's lease still holds. */
   get left(): number {
     return this.#waiting.size;
   }
@@ -122,10 +122,12 @@ export class Search {
   }
 
   async *#pullUpTo<Item>(mark: string, queue: string): AsyncGenerator<Item> {
-    await using items = new PullStream<Item | string>(queue, { connection: this.#options.connection });
+    const { connection } = this.#options;
+    await using items = new DeliveryStream<Item | string>(queue, { connection, leaseTimeout: LEASE });
     for await (const item of items) {
-      if (item === mark) return;
-      yield item as Item;
+      void item.ack();
+      if (item.value === mark) return;
+      yield item.value as Item;
     }
   }
 }

@@ -1,8 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
-import { type Connection, PullStream, PushStream } from '../../lib/index.ts';
+import { type Connection, work } from '../../lib/index.ts';
 import { hash } from './hash.ts';
 
 /** Somebody who hashes files until told to stop. */
@@ -13,6 +12,10 @@ export interface Worker {
   readonly ended: Promise<void>;
 }
 
+export interface WorkerProcess extends Worker {
+  readonly pid: number | undefined;
+}
+
 /** Where the results for the paths in a queue go. */
 export function resultsOf(queue: string): string {
   return `${queue}:results`;
@@ -21,13 +24,22 @@ export function resultsOf(queue: string): string {
 /** As long as a timer can be set: a file may be large, and who does not want to wait presses Ctrl-C again. */
 const PATIENCE = 2 ** 31 - 1;
 
-/** Starts a worker in this process: a pipeline from one queue to another. */
+/** Milliseconds after which others get what a dead process held: few, for who tries it out does not want to wait. */
+export const LEASE = 3000;
+
+/** Starts a worker in this process. A result is stored in the step that settles its path: so there is one for each, whoever dies when. */
 export function startWorker(queue: string, connection: Connection): Worker {
-  // A file takes longer than the asking for its path: one in advance is enough, and the rest is there for other workers.
-  const paths = new PullStream<string>(queue, { connection, highWaterMark: 1 });
-  const ended = pipeline(paths, hash, new PushStream(resultsOf(queue), { connection }));
-  // What goes wrong in closing is told by `ended`.
-  return { stop: () => void paths.close({ timeout: PATIENCE }).catch(() => {}), ended };
+  const service = work(queue, hash, {
+    connection,
+    to: resultsOf(queue),
+    leaseTimeout: LEASE,
+    // A file is not to blame for a kill -9: it is never given up.
+    maxAttempts: Number.MAX_SAFE_INTEGER,
+    // A file takes longer than the asking for its path: one in advance is enough, and the rest is there for other workers.
+    highWaterMark: 2,
+  });
+  // What goes wrong in closing is told by `closed`.
+  return { stop: () => void service.close({ timeout: PATIENCE }).catch(() => {}), ended: service.closed };
 }
 
 const children = new Set<ChildProcess>();
@@ -37,8 +49,31 @@ process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
 });
 
-/** Starts a worker in a process of its own. It stops, too, when this process is gone without a word. */
-export function startWorkerProcess(queue: string, url: string): Worker {
+/** Starts a worker in a process of its own. If it is killed another takes its place, and `say` is told. */
+export function startWorkerProcess(queue: string, url: string, say: (message: string) => void): WorkerProcess {
+  let child = forkWorker(queue, url);
+  let isStopped = false;
+  const run = async (): Promise<void> => {
+    for (;;) {
+      const [code, signal] = await once(child, 'exit');
+      children.delete(child);
+      // What a killed one held is in the queue again after a while, whoever works on it then.
+      if (code === 0 || (signal && isStopped)) return;
+      if (!signal) throw new Error(`A worker process ended with exit code ${code}`);
+      const { pid } = child;
+      child = forkWorker(queue, url);
+      say(`Worker ${pid} was ended by ${signal}. Worker ${child.pid} takes its place; what was in hand is done again.`);
+    }
+  };
+  const stop = (): void => {
+    isStopped = true;
+    // To one that has just died it comes too late.
+    if (child.connected) child.send('stop', () => {});
+  };
+  return { pid: child.pid, stop, ended: run() };
+}
+
+function forkWorker(queue: string, url: string): ChildProcess {
   const child = fork(fileURLToPath(new URL('./worker-process.ts', import.meta.url)), [queue], {
     // The default of every stream's `connection`; unlike an argument nobody else can read it, and it may bear a password.
     env: { ...process.env, MILLRACE_URL: url },
@@ -46,9 +81,5 @@ export function startWorkerProcess(queue: string, url: string): Worker {
     detached: true,
   });
   children.add(child);
-  const ended = once(child, 'exit').then(([code, signal]) => {
-    children.delete(child);
-    if (code !== 0) throw new Error(`A worker process ended with ${signal ?? `exit code ${code}`}`);
-  });
-  return { stop: () => child.connected && child.disconnect(), ended };
+  return child;
 }

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { link, mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect } from '../../lib/index.ts';
 import { RedisServer } from '../support/redis.ts';
+import { until } from '../support/streams.ts';
 import { Program, run } from './program.ts';
 
 const DEMO = 'samples/demo/main.ts';
@@ -66,6 +68,14 @@ function wholeReport(folder: Folder): string {
 `;
 }
 
+/** Kills worker processes, and resolves with those that take their places. */
+async function kill(demo: Program, pids: number[]): Promise<number[]> {
+  const replaced = pids.map((pid) => demo.line('stderr', new RegExp(`^Worker ${pid} was ended by SIGKILL`)));
+  for (const pid of pids) process.kill(pid, 'SIGKILL');
+  const lines = await Promise.all(replaced);
+  return lines.map((line) => numberIn(line, /Worker (\d+) takes its place/));
+}
+
 /** The number in a text, as the demo writes it. */
 function numberIn(text: string, pattern: RegExp): number {
   const [, number] = pattern.exec(text) ?? assert.fail(`no ${pattern} in ${text}`);
@@ -86,7 +96,7 @@ describe('the demo', () => {
     const { code, stdout } = await run(DEMO, folder.path, '--connection', server.url, '--workers', '3');
     assert.equal(stdout, wholeReport(folder));
     assert.equal(code, 0);
-    assert.deepEqual(await server.client().scan(0, 'TYPE', 'list'), ['0', []]);
+    assert.deepEqual(await server.client().scan(0, 'COUNT', 1000, 'TYPE', 'list'), ['0', []]);
   });
 
   it('counts a file that is gone before a worker gets to it', async () => {
@@ -114,7 +124,9 @@ describe('the demo', () => {
     assert.equal(left + hashed, all);
 
     const client = server.client();
-    const paths = (await client.lrange('files', 0, -1)).map((item) => JSON.parse(item));
+    // What a worker had in advance comes before the rest, with the number of its attempts.
+    const again = (await client.lrange('{files}:again', 0, -1)).map((entry) => entry.replace('0 0 ', ''));
+    const paths = [...again, ...(await client.lrange('files', 0, -1))].map((item) => JSON.parse(item));
     const results = (await client.lrange('files:results', 0, -1)).map((item) => JSON.parse(item).path);
     assert.deepEqual([paths.length, results.length], [left, hashed]);
     assert.equal(new Set([...paths, ...results]).size, all);
@@ -125,7 +137,7 @@ describe('the demo', () => {
     assert.ok(resumed.stdout.startsWith(DUPLICATES), resumed.stdout);
     assert.equal(numberIn(resumed.stdout, /^([\d,]+) files of /m), all);
     assert.equal(resumed.code, 0);
-    assert.equal(await client.exists('files', 'files:results'), 0);
+    assert.equal(await client.exists('files', '{files}:again', 'files:results'), 0);
   });
 
   it('quits at once on a second Ctrl-C, and its workers with it', async () => {
@@ -150,6 +162,67 @@ describe('the demo', () => {
         .trim()
         .split('\n').length > 1
     );
+  });
+
+  describe('when workers are killed', () => {
+    let server: RedisServer;
+    beforeEach(async () => {
+      server = await RedisServer.start();
+    });
+    afterEach(() => server[Symbol.asyncDispose]());
+
+    /** A run of the demo in which something happens to its workers; then one in which nothing does, for comparison. */
+    async function check(folder: Folder, disturb: (demo: Program, pids: number[]) => Promise<void>): Promise<void> {
+      const args = [folder.path, '--connection', server.url, '--workers', '3', '--queue', 'files'];
+      await using demo = new Program(DEMO, args);
+      const workers = await demo.line('stderr', /^Workers that you may kill -9: \d+, \d+, \d+$/);
+      await disturb(demo, workers.replace(/.*: /, '').split(', ').map(Number));
+      const { code, stdout } = await demo.ended;
+      const undisturbed = await run(DEMO, folder.path);
+      assert.equal(stdout, undisturbed.stdout);
+      assert.equal(code, 0);
+      assert.deepEqual(await server.client().scan(0, 'COUNT', 1000, 'TYPE', 'list'), ['0', []]);
+      // No result was stored twice: there are as many as files, and two marks.
+      await using connection = connect(server.url);
+      const { pushed } = await connection.inspect('files:results');
+      assert.equal(pushed, numberIn(stdout, /^([\d,]+) files of /m) + 2);
+    }
+
+    it('reports the same, whenever that is', async () => {
+      await using folder = await Folder.make();
+      await folder.addSlow(40, 20_000_000);
+      await using connection = connect(server.url);
+      await check(folder, async (demo, pids) => {
+        // The last is one that took a place.
+        for (const done of [0, 1, 10, 20]) {
+          await until(async () => (await connection.inspect('files:results')).pushed > done);
+          pids.push(...(await kill(demo, pids.splice(0, 1))));
+        }
+      });
+    });
+
+    it('reports the same when all die that hold a file', async () => {
+      await using folder = await Folder.make();
+      const [slow = ''] = await folder.addSlow(1, 20_000_000_000);
+      await using connection = connect(server.url);
+      await check(folder, async (demo, pids) => {
+        await until(async () => {
+          const { waiting, inProcess, pushed } = await connection.inspect('files');
+          return waiting === 0 && inProcess > 0 && pushed > 9;
+        });
+        const replaced = kill(demo, pids);
+        // Nobody can have hashed it, and nobody can until a lease is over: it need not be slow any more.
+        await writeFile(slow, 'slow');
+        await replaced;
+      });
+    });
+
+    it('reports the same when those die, too, that took their places', async () => {
+      await using folder = await Folder.make();
+      await check(folder, async (demo, pids) => {
+        await kill(demo, await kill(demo, pids));
+      });
+    });
   });
 
   it('shows all its options with --help', async () => {
