@@ -316,8 +316,9 @@ export class DeliveryStream<Out = any> extends Readable {
     if (this.#receipts.length > 2 * this.#unsettled) this.#receipts = this.#receipts.filter(({ isOver }) => !isOver);
     this.#receipts.push(...receipts);
     this.#undecoded += items.length;
-    // The next ask goes out as soon as there is room for it: so the broker works while the handlers do.
-    this.#ask();
+    // The next ask goes out as soon as there is room for it: so the broker works while the handlers do. Not before a single one: its
+    // handler should not wait for that.
+    if (items.length > 1) this.#ask();
     if (this.#codec.validates) {
       const before = this.#validating;
       this.#validating = this.#admitValid(receipts, before);

@@ -146,7 +146,7 @@ export class Receipt {
   }
 
   #tellGatherers(): void {
-    for (const onChange of this.#gatherers ?? []) process.nextTick(onChange);
+    if (this.#gatherers) for (const onChange of this.#gatherers) process.nextTick(onChange);
   }
 }
 

@@ -68,6 +68,7 @@ export class Handling {
   readonly #running = new Set<Task>();
   /** Asks for the next delivery, as soon as there is room for it. */
   #accept: Callback | undefined;
+  #waking = false;
   /** The answers that have not come; that to the last settlement stands for all of its turn. */
   #unanswered = 0;
   #lastAnswer: Promise<boolean> | undefined;
@@ -184,8 +185,18 @@ export class Handling {
         this.#checkIdle();
       });
     }
-    this.next();
+    this.#wake();
     this.#checkIdle();
+  }
+
+  /** Goes on when all handlers that end now have ended: to begin and stop a pipe again for each would cost more than they may do. */
+  #wake(): void {
+    if (this.#waking || !this.#accept) return;
+    this.#waking = true;
+    setImmediate(() => {
+      this.#waking = false;
+      this.next();
+    });
   }
 
   #checkIdle(): void {

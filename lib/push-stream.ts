@@ -231,11 +231,12 @@ export class PushStream<In = any> extends Writable {
     this.#shutDown(error).then(() => callback(error));
   }
 
-  /** Hands a write to Node, gathering those of one tick: without, batches of one and of many alternate. */
+  /** Hands a write to Node, gathering those of one tick: without, batches of one and of many alternate. Deliveries come a turn long. */
   #write(write: unknown): boolean {
     if (this.writableLength === 0 && this.writableCorked === 0) {
       this.cork();
-      process.nextTick(() => this.uncork());
+      if (shareIn(write)) setImmediate(() => this.uncork());
+      else process.nextTick(() => this.uncork());
     }
     // Node's own callback comes when a write is accepted, which is too early; it is of use where a write never gets so far.
     if (write instanceof Write) return super.write(write, (error) => error && write.settle(error));

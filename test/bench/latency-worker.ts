@@ -1,9 +1,10 @@
-/** Sends jobs, each when the one before has come, and prints how long they took: `latency-worker.ts <case> <url> <count>`. */
+/** Sends jobs, each when the one before is settled, and prints how long they took: `latency-worker.ts <case> <url> <count>`. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { connect, PullStream, PushStream } from 'millrace';
-import { job } from './cases.ts';
+import { connect, DeliveryStream, PullStream, PushStream } from 'millrace';
+import { job } from './case.ts';
 import type { Latency } from './latency.ts';
+import { RawConsumer } from './raw-consumer.ts';
 import { percentile } from './table.ts';
 
 const QUEUE = 'latency';
@@ -15,16 +16,47 @@ const WARM_UP = 10_000;
 interface Line extends AsyncDisposable {
   send(value: unknown): Promise<unknown>;
 }
-type Arrived = (id: number) => void;
+/** Told of a job as its handler sees it, and how to settle it: what that gives resolves when the broker has answered. */
+type Arrived = (id: number, settle: () => unknown) => void;
 
+const nothing = (): void => {};
+
+/** A value that has been popped is settled. */
 function rawLine(url: string, arrived: Arrived): Line {
-  const producer = new Redis(url);
   const consumer = new Redis(url);
+  return rawLineOf(new Redis(url), consumer, async () => {
+    const [, items] = (await consumer.blmpop(0, 1, QUEUE, 'RIGHT', 'COUNT', 1)) as [string, string[]];
+    for (const item of items) arrived(JSON.parse(item).id, nothing);
+  });
+}
+
+/** The plainest loop that loses nothing. */
+function rawLremLine(url: string, arrived: Arrived): Line {
+  const consumer = new Redis(url);
+  const held = `${QUEUE}:held`;
+  return rawLineOf(new Redis(url), consumer, async () => {
+    const item = (await consumer.blmove(QUEUE, held, 'RIGHT', 'LEFT', 0)) as string;
+    await new Promise<void>((resolve) => {
+      arrived(JSON.parse(item).id, () => consumer.lrem(held, 1, item).finally(resolve));
+    });
+  });
+}
+
+/** What a delivery takes, by hand. */
+async function rawScriptsLine(url: string, arrived: Arrived): Promise<Line> {
+  const holder = await RawConsumer.join(url, QUEUE);
+  const consumer = new Redis(url);
+  return rawLineOf(holder.redis, consumer, async () => {
+    const item = (await consumer.blmove(QUEUE, holder.landing, 'RIGHT', 'LEFT', 0)) as string;
+    await new Promise<void>((resolve) => {
+      arrived(JSON.parse(item).id, () => holder.adoptAndAcknowledge().finally(resolve));
+    });
+  });
+}
+
+function rawLineOf(producer: Redis, consumer: Redis, consumeOne: () => Promise<void>): Line {
   const consume = async (): Promise<void> => {
-    for (;;) {
-      const [, items] = (await consumer.blmpop(0, 1, QUEUE, 'RIGHT', 'COUNT', 1)) as [string, string[]];
-      for (const item of items) arrived(JSON.parse(item).id);
-    }
+    for (;;) await consumeOne();
   };
   const consuming = consume().catch(() => {});
   return {
@@ -39,41 +71,65 @@ function rawLine(url: string, arrived: Arrived): Line {
 
 function streamLine(url: string, arrived: Arrived): Line {
   const connection = connect(url);
+  new PullStream(QUEUE, { connection }).on('data', ({ id }) => arrived(id, nothing));
+  return streamLineOf(connection);
+}
+
+function deliveryLine(url: string, arrived: Arrived): Line {
+  const connection = connect(url);
+  new DeliveryStream<{ id: number }>(QUEUE, { connection }).on('data', (delivery) => {
+    arrived(delivery.value.id, () => delivery.ack());
+  });
+  return streamLineOf(connection);
+}
+
+function streamLineOf(connection: ReturnType<typeof connect>): Line {
   const producer = new PushStream(QUEUE, { connection });
-  new PullStream(QUEUE, { connection }).on('data', ({ id }) => arrived(id));
   return {
     send: (value) => producer.send(value),
     [Symbol.asyncDispose]: () => connection.close(),
   };
 }
 
-const lines: Record<string, (url: string, arrived: Arrived) => Line> = { raw: rawLine, streams: streamLine };
+const lines: Record<string, (url: string, arrived: Arrived) => Line | Promise<Line>> = {
+  raw: rawLine,
+  'raw-lrem': rawLremLine,
+  'raw-scripts': rawScriptsLine,
+  streams: streamLine,
+  deliveries: deliveryLine,
+};
 
 const [name = '', url = '', count = ''] = process.argv.slice(2);
 const open = lines[name];
 if (!open) throw new Error(`no such case: ${name}`);
-let arrived: Arrived = () => {};
-await using line = open(url, (id) => arrived(id));
+let arrived: Arrived = nothing;
+await using line = await open(url, (id, settle) => arrived(id, settle));
 
-/** Sends one job, and gives how many microseconds later it came. */
-async function send(id: number): Promise<number> {
+/** Sends one job, and gives how many microseconds later it came, and was settled. */
+async function send(id: number): Promise<{ came: number; settled: number }> {
   const start = performance.now();
-  const coming = new Promise<number>((resolve, reject) => {
-    arrived = (come) => {
-      if (come === id) resolve((performance.now() - start) * 1000);
-      else reject(new Error(`job ${come} came instead of ${id}`));
+  const since = (): number => (performance.now() - start) * 1000;
+  const coming = new Promise<{ came: number; settled: number }>((resolve, reject) => {
+    arrived = async (come, settle) => {
+      const came = since();
+      if (come !== id) reject(new Error(`job ${come} came instead of ${id}`));
+      await settle();
+      resolve({ came, settled: since() });
     };
   });
-  const [time] = await Promise.all([coming, line.send(job(id))]);
-  return time;
+  const [times] = await Promise.all([coming, line.send(job(id))]);
+  return times;
 }
 
 for (let id = 0; id < WARM_UP; id += 1) await send(id);
-const times: number[] = [];
+const came: number[] = [];
+const settled: number[] = [];
 for (let id = 0; id < Number(count); id += 1) {
   // The consumer shall wait again before the next one comes.
   await delay(1);
-  times.push(await send(id));
+  const times = await send(id);
+  came.push(times.came);
+  settled.push(times.settled);
 }
-const latency: Latency = { p50: percentile(times, 50), p99: percentile(times, 99) };
+const latency: Latency = { p50: percentile(came, 50), p99: percentile(came, 99), settled: percentile(settled, 50) };
 process.stdout.write(JSON.stringify(latency));

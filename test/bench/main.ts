@@ -1,13 +1,15 @@
 /**
- * Measures pushing and pulling beside raw ioredis, memory and latency, with a redis-server of its own: `npm run bench`. Prints
- * Markdown. Every case runs in a process of its own, in rounds, and is compared with the raw one of the same round.
+ * Measures pushing, pulling and deliveries beside raw ioredis and BullMQ, memory and latency, with a redis-server of its own: `npm run
+ * bench`. Prints Markdown. Every case runs in a process of its own, in rounds, and is compared with the raw one of the same round.
  */
 import { parseArgs } from 'node:util';
 import { RedisServer } from '../support/redis.ts';
-import { measureLatency } from './latency.ts';
+import { CONCURRENCY } from './case.ts';
+import { measureDeliveryLatency, measureLatency } from './latency.ts';
 import { describeMachine } from './machine.ts';
 import { measureMemory } from './memory.ts';
-import { measurePulls, measurePushes } from './throughput.ts';
+import { installPeers } from './peers.ts';
+import { measureDeliveries, measureHops, measurePulls, measurePushes } from './throughput.ts';
 
 const USAGE = 'Usage: npm run bench -- [--quick] [--rounds N] [--count N]';
 
@@ -41,17 +43,24 @@ function positive(name: string, text: string | undefined): number | undefined {
 }
 
 async function measure({ rounds, count, memoryCount, latencyCount }: Sizes): Promise<void> {
+  const hasPeers = await installPeers();
   await using server = await RedisServer.start();
   const thousands = (number: number): string => number.toLocaleString('en');
   const print = (title: string, text: string): void => console.log(`\n### ${title}\n\n${text}`);
   print('Machine', await describeMachine(server));
-  const each = `${thousands(count)} jobs of about 120 bytes, ${rounds} rounds`;
-  print(`Push: ${each}`, await measurePushes(server, rounds, count));
-  print(`Pull: ${each}`, await measurePulls(server, rounds, count));
+  const many = { server, rounds, count, hasPeers };
+  const fewer = { ...many, count: Math.ceil(count / 2) };
+  const jobs = (number: number): string => `${thousands(number)} jobs of about 120 bytes, ${rounds} rounds`;
+  print(`Push: ${jobs(many.count)}`, await measurePushes(many));
+  print(`Pull: ${jobs(many.count)}`, await measurePulls(many));
   print(
-    `Latency: ${thousands(latencyCount)} jobs one at a time, ${rounds} rounds`,
-    await measureLatency(server, rounds, latencyCount),
+    `Deliveries: ${jobs(fewer.count)}, ${CONCURRENCY} asynchronous handlers at a time`,
+    await measureDeliveries(fewer),
   );
+  print(`Hops: ${jobs(fewer.count)}, ${CONCURRENCY} asynchronous handlers at a time`, await measureHops(fewer));
+  const singly = `${thousands(latencyCount)} jobs one at a time, ${rounds} rounds`;
+  print(`Latency: ${singly}`, await measureLatency(server, rounds, latencyCount));
+  print(`Latency of deliveries: ${singly}`, await measureDeliveryLatency(server, rounds, latencyCount));
   print(`Memory: ${thousands(memoryCount)} jobs, both at once`, await measureMemory(server, memoryCount));
 }
 

@@ -3,7 +3,8 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   const widths = head.map((cell, column) => Math.max(cell.length, ...rows.map((row) => row[column]?.length ?? 0)));
   const pad = (cell: string, column: number): string =>
     column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0);
-  const line = (cells: readonly string[]): string => `| ${cells.map(pad).join(' | ')} |`;
+  const line = (cells: readonly string[]): string =>
+    `| ${head.map((_, column) => pad(cells[column] ?? '', column)).join(' | ')} |`;
   const rule = widths.map((width, column) => (column === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));
   return [line(head), line(rule), ...rows.map(line)].join('\n');
 }
@@ -19,9 +20,14 @@ export function spread(numbers: readonly number[], digits = 0): string {
   return `${Math.min(...numbers).toFixed(digits)}–${Math.max(...numbers).toFixed(digits)}`;
 }
 
-/** The median of the ratios of what was measured side by side. */
-export function ratio(numbers: readonly number[], base: readonly number[]): string {
-  return median(numbers.map((number, round) => number / (base[round] ?? 0))).toFixed(2);
+/** The ratios of what was measured side by side. */
+export function ratios(numbers: readonly number[], base: readonly number[]): number[] {
+  return numbers.map((number, round) => number / (base[round] ?? 0));
+}
+
+/** The median of the {@link ratios}; a dash where the other was not measured. */
+export function ratio(numbers: readonly number[], base: readonly number[] | undefined): string {
+  return base ? median(ratios(numbers, base)).toFixed(2) : '–';
 }
 
 /** The number that `percent` of them do not exceed. */

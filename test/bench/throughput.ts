@@ -1,7 +1,12 @@
 import type { RedisServer } from '../support/redis.ts';
-import { pulls, pushes } from './cases.ts';
+import { bullList } from './bullmq.ts';
+import type { Case } from './case.ts';
+import * as draining from './deliveries.ts';
+import * as hopping from './hops.ts';
+import * as pulling from './pulls.ts';
+import * as pushing from './pushes.ts';
 import { run, runInRounds } from './run.ts';
-import { median, ratio, spread, table } from './table.ts';
+import { median, ratio, ratios, spread, table } from './table.ts';
 
 /** What a run took: seconds, seconds of CPU, and MB of memory at its peak. */
 export interface Figures {
@@ -10,54 +15,170 @@ export interface Figures {
   readonly rss: number;
 }
 
+/** How much is measured. */
+export interface Extent {
+  readonly server: RedisServer;
+  readonly rounds: number;
+  /** How many jobs one run of a case moves, once it is warm. */
+  readonly count: number;
+  /** Whether there are others to compare with. */
+  readonly hasPeers: boolean;
+}
+
+/** What others are compared with, and how the column is headed that says so. */
+interface Base {
+  readonly name: string;
+  readonly title: string;
+}
+
+/** What has been measured: for each case that was run, thousand items a second and what each run took, by round. */
+type Measured = Map<string, { readonly rates: readonly number[]; readonly runs: readonly Figures[] }>;
+
+/** How many jobs a process moves before it is measured: the compiler is at work for the first half a million. */
+const WARM_UP = 500_000;
+
+/** Peers are slower, and move only so much of what others do: what is compared is how many they move in a second. */
+const PEER_SHARE = 1 / 10;
+const PEERS: readonly string[] = [pushing.BULLMQ, draining.BULLMQ];
+
 const QUEUE = 'bench';
 const WARM_QUEUE = `${QUEUE}-warm`;
+const SOURCE = 'source';
 
-/** Pushes `count` jobs in every way, and gives the table of it. */
-export async function measurePushes(server: RedisServer, rounds: number, count: number): Promise<string> {
-  const redis = server.client();
-  const names = Object.keys(pushes);
-  const figures = await runInRounds('push', rounds, names, async (name) => {
+/** Pushes jobs in every way, and gives the table of it. */
+export async function measurePushes(extent: Extent): Promise<string> {
+  const redis = extent.server.client();
+  const measured = await measure('push', extent, pushing.pushes, async (name, count) => {
     await redis.flushall();
-    const taken = await run<Figures>('worker.ts', [name, server.url, QUEUE, count]);
-    const stored = await redis.llen(QUEUE);
+    const figures = await runCase(extent, name, QUEUE);
+    const stored = await redis.llen(PEERS.includes(name) ? bullList(QUEUE) : QUEUE);
     if (stored !== count) throw new Error(`${name} stored ${stored} jobs of ${count}`);
-    return taken;
+    return figures;
   });
-  return tableOf(names, figures, count);
+  const bases = [
+    { name: pushing.RAW, title: 'to raw' },
+    { name: pushing.RAW_ONCE, title: 'to numbered' },
+  ];
+  return tableOf(pushing.pushes, measured, bases);
 }
 
-/** Pulls `count` jobs in every way, and gives the table of it. */
-export async function measurePulls(server: RedisServer, rounds: number, count: number): Promise<string> {
+/** Pulls jobs in every way, and gives the table of it. */
+export async function measurePulls(extent: Extent): Promise<string> {
+  await fillSource(extent);
+  const measured = await measure('pull', extent, pulling.pulls, async (name) => {
+    await copySource(extent);
+    const figures = await runCase(extent, name, QUEUE);
+    await checkNothingLeft(extent, name);
+    return figures;
+  });
+  return tableOf(pulling.pulls, measured, [{ name: pulling.RAW, title: 'to raw' }]);
+}
+
+/** Has handlers work through a full queue in every way, and gives the table of it, and what was reached of what is aimed at. */
+export async function measureDeliveries(extent: Extent): Promise<string> {
+  const redis = extent.server.client();
+  await fillSource(extent);
+  const measured = await measure('deliveries', extent, draining.deliveries, async (name, count) => {
+    if (PEERS.includes(name)) await runCase(extent, pushing.BULLMQ, QUEUE);
+    else await copySource(extent);
+    await redis.del(`{${QUEUE}}:marks`);
+    const figures = await runCase(extent, name, QUEUE);
+    await checkNothingLeft(extent, name);
+    const settled = Number(await redis.hget(`{${QUEUE}}:marks`, 'settled'));
+    if (!PEERS.includes(name) && settled !== count) throw new Error(`${name} settled ${settled} jobs of ${count}`);
+    return figures;
+  });
+  const toRaw = { name: draining.RAW, title: 'to raw' };
+  const toPeer = { name: draining.BULLMQ, title: 'to BullMQ' };
+  const ours = Object.keys(draining.deliveries).filter((name) => name !== toRaw.name && name !== toPeer.name);
+  const aims = [aimOf(measured, ours, toRaw, 0.85), aimOf(measured, ours, toPeer, 15)];
+  return `${tableOf(draining.deliveries, measured, [toRaw, toPeer])}\n\n${aims.join('\n')}`;
+}
+
+/** Moves jobs from one queue to another in every way, a handler between them, and gives the table of it. */
+export async function measureHops(extent: Extent): Promise<string> {
+  const redis = extent.server.client();
+  const results = hopping.resultsOf(QUEUE);
+  await fillSource(extent);
+  const measured = await measure('hops', extent, hopping.hops, async (name, count) => {
+    await redis.del(results, hopping.resultsOf(WARM_QUEUE));
+    await copySource(extent);
+    const figures = await runCase(extent, name, QUEUE);
+    await checkNothingLeft(extent, name);
+    const stored = await redis.llen(results);
+    if (stored !== count) throw new Error(`${name} stored ${stored} results of ${count}`);
+    return figures;
+  });
+  return tableOf(hopping.hops, measured, [{ name: hopping.RAW, title: 'to raw' }]);
+}
+
+function sizeFor(name: string, count: number): number {
+  return PEERS.includes(name) ? Math.ceil(count * PEER_SHARE) : count;
+}
+
+function runCase({ server, count }: Extent, name: string, queue: string): Promise<Figures> {
+  return run<Figures>('worker.ts', [name, server.url, queue, sizeFor(name, count), sizeFor(name, WARM_UP)]);
+}
+
+async function measure(
+  group: string,
+  { rounds, count, hasPeers }: Extent,
+  cases: Record<string, Case>,
+  measureOne: (name: string, count: number) => Promise<Figures>,
+): Promise<Measured> {
+  const names = Object.keys(cases).filter((name) => hasPeers || !PEERS.includes(name));
+  const figures = await runInRounds(group, rounds, names, (name) => measureOne(name, sizeFor(name, count)));
+  const entries = names.map((name, index) => {
+    const runs = figures[index] ?? [];
+    return [name, { runs, rates: runs.map(({ seconds }) => sizeFor(name, count) / seconds / 1000) }] as const;
+  });
+  return new Map(entries);
+}
+
+/** Stores jobs, those to warm up with and those to be measured with, which every run gets a copy of. */
+async function fillSource(extent: Extent): Promise<void> {
+  await extent.server.client().flushall();
+  await runCase(extent, pushing.RAW, SOURCE);
+}
+
+async function copySource({ server }: Extent): Promise<void> {
   const redis = server.client();
-  const names = Object.keys(pulls);
-  const source = 'source';
-  await redis.flushall();
-  await run('worker.ts', [Object.keys(pushes)[0] ?? '', server.url, source, count]);
-  const figures = await runInRounds('pull', rounds, names, async (name) => {
-    await redis.copy(source, QUEUE, 'REPLACE');
-    await redis.copy(`${source}-warm`, WARM_QUEUE, 'REPLACE');
-    const taken = await run<Figures>('worker.ts', [name, server.url, QUEUE, count]);
-    const left = await redis.exists(QUEUE, WARM_QUEUE);
-    if (left > 0) throw new Error(`${name} left jobs behind`);
-    return taken;
-  });
-  return tableOf(names, figures, count);
+  await redis.copy(SOURCE, QUEUE, 'REPLACE');
+  await redis.copy(`${SOURCE}-warm`, WARM_QUEUE, 'REPLACE');
 }
 
-function tableOf(names: readonly string[], figures: readonly Figures[][], count: number): string {
-  const rates = figures.map((taken) => taken.map(({ seconds }) => count / seconds / 1000));
-  const rows = names.map((name, index) => {
-    const taken = figures[index] ?? [];
-    const rate = rates[index] ?? [];
+async function checkNothingLeft({ server }: Extent, name: string): Promise<void> {
+  const lists = PEERS.includes(name)
+    ? [bullList(QUEUE), bullList(WARM_QUEUE)]
+    : [QUEUE, WARM_QUEUE, `{${QUEUE}}:again`];
+  if ((await server.client().exists(...lists)) > 0) throw new Error(`${name} left jobs behind`);
+}
+
+function tableOf(cases: Record<string, Case>, measured: Measured, bases: readonly Base[]): string {
+  const titles = bases.map(({ title }) => title);
+  const rows = Object.keys(cases).map((name) => {
+    const { rates, runs } = measured.get(name) ?? { rates: [], runs: [] };
+    if (runs.length === 0) return [name, 'not installed'];
+    const cpu = runs.map((taken, round) => (taken.cpu * 1000) / (taken.seconds * (rates[round] ?? 0)));
     return [
       name,
-      median(rate).toFixed(0),
-      spread(rate),
-      ratio(rate, rates[0] ?? []),
-      median(taken.map(({ cpu }) => (cpu / count) * 1e6)).toFixed(2),
-      Math.max(...taken.map(({ rss }) => rss)).toFixed(0),
+      median(rates).toFixed(0),
+      spread(rates),
+      ...bases.map((base) => ratio(rates, measured.get(base.name)?.rates)),
+      median(cpu).toFixed(2),
+      Math.max(...runs.map(({ rss }) => rss)).toFixed(0),
     ];
   });
-  return table(['case', 'thousand items/s', 'min–max', 'to raw', 'CPU µs/item', 'peak RSS MB'], rows);
+  return table(['case', 'thousand items/s', 'min–max', ...titles, 'CPU µs/item', 'peak RSS MB'], rows);
+}
+
+/** Says which cases are at least so many times as fast as another. */
+function aimOf(measured: Measured, names: readonly string[], { name, title }: Base, aim: number): string {
+  const base = measured.get(name)?.rates;
+  if (!base) return `Aim ${title}, ${aim}: not measured.`;
+  const reached = names.map((one) => {
+    const found = median(ratios(measured.get(one)?.rates ?? [], base));
+    return `${one} ${found >= aim ? 'reaches' : 'misses'} it (${found.toFixed(2)})`;
+  });
+  return `Aim ${title}, ${aim} or more: ${reached.join(', ')}.`;
 }

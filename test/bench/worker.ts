@@ -1,11 +1,11 @@
-/** Runs one case, warm, and prints what it took: `worker.ts <case> <url> <queue> <count>`. */
-import { cases, WARM_UP } from './cases.ts';
+/** Runs one case, warm, and prints what it took: `worker.ts <case> <url> <queue> <count> <count to warm up with>`. */
+import { cases } from './cases.ts';
 import type { Figures } from './throughput.ts';
 
-const [name = '', url = '', queue = '', count = ''] = process.argv.slice(2);
+const [name = '', url = '', queue = '', count = '', warmUp = ''] = process.argv.slice(2);
 const run = cases[name];
 if (!run) throw new Error(`no such case: ${name}`);
-await run(url, `${queue}-warm`, WARM_UP);
+await run(url, `${queue}-warm`, Number(warmUp));
 const cpu = process.cpuUsage();
 const start = performance.now();
 await run(url, queue, Number(count));

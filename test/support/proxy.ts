@@ -17,8 +17,9 @@ export class TcpProxy implements AsyncDisposable {
   #cut: Cut | undefined;
 
   private constructor(target: number) {
-    this.#server = createServer((near) => {
-      const far = connect(target, '127.0.0.1');
+    // What comes is passed on at once, as without a proxy.
+    this.#server = createServer({ noDelay: true }, (near) => {
+      const far = connect({ port: target, host: '127.0.0.1', noDelay: true });
       const link: [Socket, Socket] = [near, far];
       this.#links.add(link);
       const pass = (end: Cut['from'], from: Socket, to: Socket): void => {

@@ -11,6 +11,9 @@ import { waitOnce } from './waiting.ts';
 /** For how long after a failure a pop that nobody hears of any more may still land an item, in milliseconds. */
 const ECHO = 3000;
 
+/** For how many turns of the event loop settlements wait for more, where there are many. */
+const PATIENCE = 3;
+
 const NO = Promise.resolve(false);
 
 /** A promise, and what settles it. */
@@ -304,12 +307,15 @@ export class RedisConsumer implements Consumer {
     });
   }
 
-  #schedule(): void {
+  /** Says in a moment what there is to say: what of one turn of the event loop, and where it is much, of a few, goes together. */
+  #schedule(patience = PATIENCE): void {
     if (this.#scheduled || this.#turning) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      this.#turn();
+      // Many settlements are followed by an ask, as a rule, and cost least together with it.
+      if (patience > 0 && this.#count > 1 && !this.#closed) this.#schedule(patience - 1);
+      else this.#turn();
     });
   }
 

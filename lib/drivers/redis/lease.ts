@@ -37,6 +37,8 @@ export class Lease {
   #next: NodeJS.Timeout | undefined;
   #fenced: MillraceError | undefined;
   #heard = Number.NEGATIVE_INFINITY;
+  /** When it was last heard again after it had not been for long: the server may have hung. */
+  #late = Number.NEGATIVE_INFINITY;
 
   /**
    * @param signal aborted when it is not wanted any more
@@ -117,10 +119,12 @@ export class Lease {
     if (this.#fenced) throw this.#fenced;
     const { consumers, base, wake } = this.#keys;
     const { leaseTimeout, maxAttempts } = this.#options;
-    await this.#clients.run((client) => {
-      const who = [this.name, this.#incarnation, leaseTimeout, maxAttempts, this.#former];
+    const incarnation = this.#incarnation;
+    const standing = await this.#clients.run((client) => {
+      const who = [this.name, incarnation, leaseTimeout, maxAttempts, this.#former];
       return client.millraceJoin(consumers, clock.offset, base, wake, ...who);
     }, this.#signal);
+    if (!this.stands(standing, incarnation)) throw this.#fenced;
     this.#former = '';
     this.#isJoined = true;
     this.#heard = performance.now();
@@ -137,11 +141,13 @@ export class Lease {
     const { leaseTimeout, maxAttempts } = this.#options;
     const incarnation = this.#incarnation;
     // After an outage nobody is cleared away before all had the time to say that they live.
-    const mayClear = this.#clients.steady >= leaseTimeout ? '1' : '0';
+    const steady = Math.min(this.#clients.steady, performance.now() - this.#late);
+    const mayClear = steady >= leaseTimeout ? '1' : '0';
     const who = [this.name, incarnation, leaseTimeout, maxAttempts, mayClear];
     try {
-      const [standing, nextEnd] = await client.millraceBeat(consumers, clock.offset, base, wake, ...who);
+      const [standing, nextEnd, isLate] = await client.millraceBeat(consumers, clock.offset, base, wake, ...who);
       this.#heard = performance.now();
+      if (isLate) this.#late = this.#heard;
       if (!this.stands(standing, incarnation) || nextEnd < 0 || this.#isLeft) return;
       clearTimeout(this.#next);
       if (nextEnd < leaseTimeout) this.#next = setTimeout(() => void this.beat(), nextEnd + AFTER_END);

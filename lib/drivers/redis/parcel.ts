@@ -1,8 +1,6 @@
 import type { Held } from '../../driver.ts';
 
-/** Where the items of a parcel begin: behind its kind and the time. */
-const HEAD = 14;
-
+/** What the last element of a parcel begins with, where its items are entries. */
 const ENTRIES = 'a'.charCodeAt(0);
 
 /** An item that a consumer holds: where it is in which parcel. */
@@ -40,9 +38,10 @@ export class Parcel {
   /** As a take answers. */
   static unpack(number: number, packed: Buffer): Parcel {
     const parcel = new Parcel(number);
-    const bodies = unpackStrings(packed, HEAD);
+    const bodies = unpackStrings(packed);
+    const areEntries = bodies.pop()?.[0] === ENTRIES;
     for (const body of bodies) {
-      if (packed[0] === ENTRIES) parcel.#addEntry(body);
+      if (areEntries) parcel.#addEntry(body);
       else parcel.#add(body, 1);
     }
     return parcel;
@@ -150,8 +149,8 @@ function setBit(mask: Buffer, index: number): void {
  * The elements of a MessagePack array of strings, which is what Lua's cmsgpack makes of a list of them
  * (https://github.com/msgpack/msgpack/blob/master/spec.md).
  */
-function unpackStrings(packed: Buffer, from: number): Buffer[] {
-  let at = from;
+function unpackStrings(packed: Buffer): Buffer[] {
+  let at = 0;
   const size = (bytes: number): number => {
     const value = packed.readUIntBE(at, bytes);
     at += bytes;

@@ -79,11 +79,12 @@ if #landed > 1 then
     end
   end
 end
+local isOne = #landed == 1
 local parcel = pack('q', now(ARGV[1]), landed)
 redis.call('HSET', KEYS[2], ARGV[4], parcel, 'adopted', ARGV[4])
 redis.call('DEL', KEYS[3])
 if ARGV[5] == '1' then redis.call('HSET', KEYS[2], 'handed', ARGV[4] .. ' 1') end
-return #landed == 1 and 1 or parcel`,
+return isOne and 1 or parcel`,
   },
   /**
    * Says up to which item a handler may have seen what the consumer holds. What was said later counts, whichever comes first.
@@ -114,8 +115,9 @@ return 1`,
 ${STANDING}${SETTLE}${COUNT}
 local stands = standing(KEYS[1], ARGV[1], ARGV[2])
 if stands < 0 then return stands end
-for i = 4, #ARGV, 2 do settle(KEYS[2], ARGV[i], ARGV[i + 1]) end
-count(KEYS[3], 'settled', ARGV[3])
+local isNews = false
+for i = 4, #ARGV, 2 do isNews = settle(KEYS[2], ARGV[i], ARGV[i + 1]) or isNews end
+if isNews then count(KEYS[3], 'settled', ARGV[3]) end
 return 1`,
   },
   /**
@@ -152,7 +154,8 @@ settle(KEYS[2], ARGV[4], ARGV[6])
 return 1`,
   },
   /**
-   * Begins, or begins anew, as a consumer. Who has the name loses it, and what it holds goes back.
+   * Begins, or begins anew, as a consumer. Who has the name loses it, and what it holds goes back; but who begins anew, because it was
+   * cleared away, gives way to who has begun meanwhile.
    * KEYS  consumers
    * ARGV  clock offset · base · channel · consumer · incarnation · lease in milliseconds · attempts at most · the incarnation that
    *       was cleared away before, or ''
@@ -166,6 +169,7 @@ local holdings = base .. 'in-process:' .. name
 local record = redis.call('HGET', consumers, name)
 local other, _, attempts = string.match(record or '', '^(%S+) (%S+) (%S+)')
 if other == incarnation then return 1 end
+if other and former ~= '' then return -2 end
 if other then
   putBack(base, holdings, base .. 'landing:' .. other, true, tonumber(attempts), ARGV[3])
   redis.call('HSET', consumers, '~' .. other, time + 5000)
@@ -179,18 +183,21 @@ return 1`,
   },
   /**
    * A sign of life; and puts back what those hold whose lease has ended. What a pop of theirs lands later is looked for 5 s later.
+   * Who was not heard for half its lease clears nobody away: maybe the server heard nobody.
    * KEYS  consumers
    * ARGV  clock offset · base · channel · consumer · incarnation · lease in milliseconds · attempts at most · '1' if others may be
    *       cleared away
-   * gives what is said of the consumer, and in how many milliseconds the next lease ends, or -1
+   * gives what is said of the consumer, in how many milliseconds the next lease ends, or -1, and 1 if it was not heard for long
    */
   millraceBeat: {
     numberOfKeys: 1,
     lua: `#!lua flags=allow-oom
 ${NOW}${TELL}${UNPACK}${COUNT}${BURY}${STANDING}${PUT_BACK}
 local consumers, time, base, channel = KEYS[1], now(ARGV[1]), ARGV[2], ARGV[3]
-local stands = standing(consumers, ARGV[4], ARGV[5])
+local stands, isLate = standing(consumers, ARGV[4], ARGV[5]), 0
 if stands == 1 then
+  local ends = string.match(redis.call('HGET', consumers, ARGV[4]), '^%S+ (%S+)')
+  if ends - time < ARGV[6] / 2 then isLate = 1 end
   redis.call('HSET', consumers, ARGV[4], string.format('%s %d %s', ARGV[5], time + ARGV[6], ARGV[7]))
 end
 local nextEnd = -1
@@ -202,7 +209,7 @@ for i = 1, #all, 2 do
   if isGhost then incarnation, ends, attempts = string.sub(name, 2), all[i + 1], 1 end
   local left = tonumber(ends) - time
   if name ~= ARGV[4] then
-    if left <= 0 and ARGV[8] == '1' then
+    if left <= 0 and ARGV[8] == '1' and isLate == 0 then
       local holdings = base .. (isGhost and 'nothing' or 'in-process:' .. name)
       putBack(base, holdings, base .. 'landing:' .. incarnation, not isGhost, tonumber(attempts), channel)
       redis.call('HDEL', consumers, name)
@@ -214,7 +221,7 @@ for i = 1, #all, 2 do
     if left > 0 and (nextEnd < 0 or left < nextEnd) then nextEnd = left end
   end
 end
-return { stands, nextEnd }`,
+return { stands, nextEnd, isLate }`,
   },
   /**
    * Ends as a consumer: what it still holds goes back, uncharged. Who is the last clears away what others have left.
@@ -251,7 +258,7 @@ declare module 'ioredis' {
     millraceAck(...args: Arg[]): Result<number, Context>;
     millraceReturn(...args: Arg[]): Result<number, Context>;
     millraceJoin(...args: Arg[]): Result<number, Context>;
-    millraceBeat(...args: Arg[]): Result<[number, number], Context>;
+    millraceBeat(...args: Arg[]): Result<[number, number, 0 | 1], Context>;
     millraceLeave(...args: Arg[]): Result<number, Context>;
   }
 }

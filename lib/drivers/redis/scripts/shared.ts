@@ -2,8 +2,8 @@
  * Lua functions that several scripts begin with.
  *
  * What waits in `again` is an entry: '<attempts> <deaths> <bytes>'; `delayed` has the same behind a unique '<time>.<n> ' that keeps
- * the order of equal times. A holding's field '<n>' is a parcel: what one take moved, as a letter ('a': entries, 'q': plain items),
- * the time in 13 digits, and a MessagePack array; its field '<n>*' has a bit for each of them that is settled. Its field 'handed' says
+ * the order of equal times. A holding's field '<n>' is a parcel: what one take moved, as a MessagePack array, of which the last element
+ * is a letter ('a': entries, 'q': plain items) and the time; its field '<n>*' has a bit for each of them that is settled. Its field 'handed' says
  * up to which of them all (parcel and index) a handler may have seen them, its field 'adopted' which parcel last came of what landed.
  */
 
@@ -55,10 +55,13 @@ end
 /** The items of a parcel, and whether they are entries. */
 export const UNPACK = `
 local function unpacked(parcel)
-  return cmsgpack.unpack(string.sub(parcel, 15)), string.sub(parcel, 1, 1) == 'a'
+  local items = cmsgpack.unpack(parcel)
+  local mark = table.remove(items)
+  return items, string.sub(mark, 1, 1) == 'a', tonumber(string.sub(mark, 2))
 end
 local function pack(kind, time, items)
-  return string.format('%s%013d', kind, time) .. cmsgpack.pack(items)
+  items[#items + 1] = kind .. string.format('%d', time)
+  return cmsgpack.pack(items)
 end
 local function parts(entry)
   local attempts, deaths, bytes = string.match(entry, '^(%d+) (%d+) (.*)$')
@@ -71,7 +74,10 @@ local function isSet(mask, index)
 end
 `;
 
-/** Marks what is settled of a parcel by a mask, of which the bits beyond the last item are set; the parcel goes with the last. */
+/**
+ * Marks what is settled of a parcel by a mask, of which the bits beyond the last item are set; the parcel goes with the last. Gives whether
+ * that was news: what is said again, because its answer was lost, is not.
+ */
 export const SETTLE = String.raw`
 local function settle(holdings, parcel, mask)
   local field = parcel .. '*'
@@ -81,11 +87,10 @@ local function settle(holdings, parcel, mask)
     for i = 1, #mask do bytes[i] = string.char(bit.bor(string.byte(mask, i), string.byte(before, i))) end
     mask = table.concat(bytes)
   end
-  if mask == string.rep('\255', #mask) then
-    redis.call('HDEL', holdings, parcel, field)
-  elseif redis.call('HEXISTS', holdings, parcel) == 1 then
-    redis.call('HSET', holdings, field, mask)
-  end
+  if mask == string.rep('\255', #mask) then return redis.call('HDEL', holdings, parcel, field) > 0 end
+  if mask == before or redis.call('HEXISTS', holdings, parcel) == 0 then return false end
+  redis.call('HSET', holdings, field, mask)
+  return true
 end
 `;
 

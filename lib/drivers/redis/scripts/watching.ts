@@ -60,8 +60,8 @@ for i = 1, #all, 2 do
     for j = 1, #holdings, 2 do
       local field = holdings[j]
       if string.match(field, '^%d+$') then
-        local items = unpacked(holdings[j + 1])
-        oldest = math.max(oldest, time - string.sub(holdings[j + 1], 2, 14))
+        local items, _, since = unpacked(holdings[j + 1])
+        oldest = math.max(oldest, time - since)
         for k = 1, #items do
           if not isSet(masks[field], k) then held = held + 1 end
         end

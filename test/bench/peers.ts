@@ -1,0 +1,46 @@
+/** What the benchmarks compare with: packages that only they need, in a folder of their own, installed on first use. */
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const execute = promisify(execFile);
+
+const folder = new URL('peers/', import.meta.url);
+
+/** In milliseconds. */
+const TIME_LIMIT = 120_000;
+
+/** Loads a peer; `T` is what is used of it, for its types are there only when it is. */
+export function requirePeer<T>(name: string): T {
+  return createRequire(new URL('package.json', folder))(name);
+}
+
+/** Installs the peers unless they are there; gives whether they are now, and says why not. */
+export async function installPeers(): Promise<boolean> {
+  if (areInstalled()) return true;
+  process.stderr.write('installing what to compare with\n');
+  const options = { cwd: fileURLToPath(folder), timeout: TIME_LIMIT };
+  try {
+    await execute('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], options);
+  } catch (error) {
+    process.stderr.write(`it can't be installed, so its rows stay empty: ${(error as Error).message}\n`);
+  }
+  return areInstalled();
+}
+
+function areInstalled(): boolean {
+  const { dependencies } = manifestOf('.');
+  try {
+    return Object.entries(dependencies ?? {}).every(
+      ([name, version]) => manifestOf(`node_modules/${name}`).version === version,
+    );
+  } catch {
+    return false;
+  }
+}
+
+function manifestOf(place: string): { version: string; dependencies?: Record<string, string> } {
+  return JSON.parse(readFileSync(new URL(`${place}/package.json`, folder), 'utf8'));
+}

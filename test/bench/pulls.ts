@@ -1,0 +1,76 @@
+import { Writable } from 'node:stream';
+import { Redis } from 'ioredis';
+import { connect, PullStream } from 'millrace';
+import { type Case, check } from './case.ts';
+
+const RAW_POP = 256;
+
+async function popRaw(url: string, queue: string, count: number): Promise<void> {
+  const redis = new Redis(url);
+  let sum = 0;
+  for (let taken = 0; taken < count; ) {
+    const [, items] = (await redis.blmpop(0, 1, queue, 'RIGHT', 'COUNT', RAW_POP)) as [string, string[]];
+    for (const item of items) sum += JSON.parse(item).id;
+    taken += items.length;
+  }
+  check(sum, count);
+  redis.disconnect();
+}
+
+async function pullByData(url: string, queue: string, count: number): Promise<void> {
+  await using connection = connect(url);
+  const stream = new PullStream(queue, { connection });
+  let sum = 0;
+  let taken = 0;
+  const all = new Promise<void>((resolve) => {
+    stream.on('data', (value) => {
+      sum += value.id;
+      taken += 1;
+      if (taken === count) resolve();
+    });
+  });
+  await all;
+  check(sum, count);
+}
+
+async function pullByPipe(url: string, queue: string, count: number): Promise<void> {
+  await using connection = connect(url);
+  const stream = new PullStream(queue, { connection });
+  let sum = 0;
+  let taken = 0;
+  await new Promise<void>((resolve) => {
+    stream.pipe(
+      new Writable({
+        objectMode: true,
+        write(value, _encoding, callback) {
+          sum += value.id;
+          taken += 1;
+          if (taken === count) resolve();
+          callback();
+        },
+      }),
+    );
+  });
+  check(sum, count);
+}
+
+async function pullByForAwait(url: string, queue: string, count: number): Promise<void> {
+  await using connection = connect(url);
+  let sum = 0;
+  let taken = 0;
+  for await (const value of new PullStream(queue, { connection })) {
+    sum += value.id;
+    taken += 1;
+    if (taken === count) break;
+  }
+  check(sum, count);
+}
+
+export const RAW = 'raw BLMPOP 256';
+
+export const pulls: Record<string, Case> = {
+  [RAW]: popRaw,
+  "on('data')": pullByData,
+  'pipe()': pullByPipe,
+  'for await': pullByForAwait,
+};

@@ -1,0 +1,75 @@
+import { once } from 'node:events';
+import { pipeline } from 'node:stream/promises';
+import { Redis } from 'ioredis';
+import { connect, PushStream } from 'millrace';
+import { QueueKeys } from '../../lib/drivers/redis/keys.ts';
+import { scripts } from '../../lib/drivers/redis/scripts/index.ts';
+import { addInBulk } from './bullmq.ts';
+import { type Case, job } from './case.ts';
+
+const RAW_BATCH = 128;
+
+/** Has `send` store the jobs in batches, two on their way at a time; `first` is the number of a batch's first item, from 0. */
+async function pushInBatches(
+  count: number,
+  send: (items: readonly string[], first: number) => Promise<unknown>,
+): Promise<void> {
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < count) {
+      const first = next;
+      const batch: string[] = [];
+      for (let i = 0; i < RAW_BATCH && next < count; i += 1) batch.push(JSON.stringify(job(next++)));
+      await send(batch, first);
+    }
+  };
+  await Promise.all([lane(), lane()]);
+}
+
+async function pushRaw(url: string, queue: string, count: number): Promise<void> {
+  const redis = new Redis(url);
+  await pushInBatches(count, (items) => redis.lpush(queue, ...items));
+  redis.disconnect();
+}
+
+/** By the script that stores each number once: what is sent again is not stored again. */
+async function pushRawOnce(url: string, queue: string, count: number): Promise<void> {
+  const redis = new Redis(url, { scripts });
+  const keys = new QueueKeys(queue);
+  const record = keys.producer('raw');
+  let stored = 0;
+  await pushInBatches(count, async (items, first) => {
+    const how = [0, 'LPUSH', first + 1, stored, 3600, 0, 0, keys.wake];
+    stored = await redis.millracePush(queue, record, keys.marks, keys.delayed, ...how, ...items);
+  });
+  await redis.unlink(record);
+  redis.disconnect();
+}
+
+async function pushByWrite(url: string, queue: string, count: number): Promise<void> {
+  await using connection = connect(url);
+  const stream = new PushStream(queue, { connection });
+  for (let i = 0; i < count; i += 1) if (!stream.write(job(i))) await once(stream, 'drain');
+  stream.end();
+  await once(stream, 'finish');
+}
+
+async function pushByPipeline(url: string, queue: string, count: number): Promise<void> {
+  await using connection = connect(url);
+  const jobs = function* () {
+    for (let i = 0; i < count; i += 1) yield job(i);
+  };
+  await pipeline(jobs, new PushStream(queue, { connection }));
+}
+
+export const RAW = 'raw LPUSH 128, two in flight';
+export const RAW_ONCE = 'raw numbered script, 128, two in flight';
+export const BULLMQ = 'BullMQ addBulk()';
+
+export const pushes: Record<string, Case> = {
+  [RAW]: pushRaw,
+  [RAW_ONCE]: pushRawOnce,
+  'write()': pushByWrite,
+  'pipeline()': pushByPipeline,
+  [BULLMQ]: addInBulk,
+};

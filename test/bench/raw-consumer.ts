@@ -1,0 +1,152 @@
+import { Redis } from 'ioredis';
+import { QueueKeys } from '../../lib/drivers/redis/keys.ts';
+import { scripts } from '../../lib/drivers/redis/scripts/index.ts';
+import type { Job } from './case.ts';
+
+/** Where the items of a parcel begin: behind its kind and the time. */
+const HEAD = 14;
+
+/** How long its lease is, in milliseconds: it never gives a sign of life. */
+const LEASE = 600_000;
+
+/** What one take has moved, and which of it is done, as the scripts have it: a bit for each, and those beyond the last are set. */
+export interface RawParcel {
+  readonly number: number;
+  readonly jobs: readonly Job[];
+  mask: Buffer | undefined;
+}
+
+/** One job that is held. */
+export interface RawItem {
+  readonly job: Job;
+  readonly parcel: RawParcel;
+  readonly index: number;
+}
+
+/**
+ * A consumer by hand: the scripts of the package, called as fast as ioredis can, and none of its care. It gives no signs of life, knows
+ * no broken connection, and takes whatever comes for plain JSON items.
+ */
+export class RawConsumer {
+  readonly redis: Redis;
+  readonly keys: QueueKeys;
+  readonly #name = 'raw';
+  readonly #incarnation = `raw-${process.pid}`;
+  readonly #inProcess: string;
+  #number = 0;
+  #done: RawParcel[] = [];
+  #count = 0;
+
+  private constructor(url: string, queue: string) {
+    this.redis = new Redis(url, { scripts });
+    this.keys = new QueueKeys(queue);
+    this.#inProcess = this.keys.inProcess(this.#name);
+  }
+
+  static async join(url: string, queue: string): Promise<RawConsumer> {
+    const consumer = new RawConsumer(url, queue);
+    const { redis, keys } = consumer;
+    const who = [consumer.#name, consumer.#incarnation, LEASE, 5, ''];
+    await redis.millraceJoin(keys.consumers, 0, keys.base, keys.wake, ...who);
+    return consumer;
+  }
+
+  get landing(): string {
+    return this.keys.landing(this.#incarnation);
+  }
+
+  /** Notes that a job is done: the next {@link take} or {@link flush} acknowledges it. */
+  done({ parcel, index }: RawItem): void {
+    if (!parcel.mask) {
+      parcel.mask = maskOf(parcel.jobs.length);
+      this.#done.push(parcel);
+    }
+    (parcel.mask[index >> 3] as number) |= 1 << (index & 7);
+    this.#count += 1;
+  }
+
+  /** Acknowledges what is done and takes up to `max`, in one write. */
+  async take(max: number): Promise<RawParcel | undefined> {
+    const { redis, keys } = this;
+    const number = ++this.#number;
+    const where = [keys.queue, keys.again, keys.consumers, this.#inProcess, this.landing];
+    redis.stream.cork();
+    if (this.#count > 0) void this.#acknowledge();
+    const taking = redis.millraceTakeBuffer(...where, 0, this.#name, this.#incarnation, number, max, max);
+    redis.stream.uncork();
+    const packed = await taking;
+    return Buffer.isBuffer(packed) ? { number, jobs: unpack(packed), mask: undefined } : undefined;
+  }
+
+  /** Acknowledges what is done. */
+  async flush(): Promise<void> {
+    if (this.#count > 0) await this.#acknowledge();
+  }
+
+  /** Makes a parcel of the one item that has landed, and acknowledges it, in one write. */
+  async adoptAndAcknowledge(): Promise<void> {
+    const { redis, keys } = this;
+    const number = ++this.#number;
+    redis.stream.cork();
+    const who = [this.#name, this.#incarnation];
+    const adopting = redis.millraceAdoptBuffer(keys.consumers, this.#inProcess, this.landing, 0, ...who, number, '1');
+    const settling = redis.millraceAck(keys.consumers, this.#inProcess, keys.marks, ...who, 1, number, FULL);
+    redis.stream.uncork();
+    await Promise.all([adopting, settling]);
+  }
+
+  /** What the script of a hop is told of a parcel that it settles as a whole: keys, and arguments. */
+  settlementOf({ number, jobs }: RawParcel): { keys: string[]; args: (string | number | Buffer)[] } {
+    const mask = Buffer.alloc(Math.ceil(jobs.length / 8), 0xff);
+    return {
+      keys: [this.keys.consumers, this.#inProcess, this.keys.marks],
+      args: [this.#name, this.#incarnation, jobs.length, 1, number, mask],
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.redis.millraceLeave(this.keys.consumers, this.keys.base, this.keys.wake, this.#name, this.#incarnation);
+    this.redis.disconnect();
+  }
+
+  #acknowledge(): Promise<number> {
+    const args: (string | number | Buffer)[] = [this.#name, this.#incarnation, this.#count];
+    for (const parcel of this.#done) {
+      args.push(parcel.number, parcel.mask as Buffer);
+      parcel.mask = undefined;
+    }
+    this.#done = [];
+    this.#count = 0;
+    return this.redis.millraceAck(this.keys.consumers, this.#inProcess, this.keys.marks, ...args);
+  }
+}
+
+const FULL = Buffer.from([0xff]);
+
+function maskOf(count: number): Buffer {
+  const mask = Buffer.alloc(Math.ceil(count / 8));
+  for (let index = count; index < mask.length * 8; index += 1) (mask[index >> 3] as number) |= 1 << (index & 7);
+  return mask;
+}
+
+/** The values of a MessagePack array of JSON texts of less than 64 KiB each. */
+function unpack(packed: Buffer): Job[] {
+  let at = HEAD;
+  let count = packed[at++] as number;
+  if (count === 0xdc) {
+    count = packed.readUInt16BE(at);
+    at += 2;
+  } else count &= 0x0f;
+  const jobs: Job[] = [];
+  for (let i = 0; i < count; i += 1) {
+    let length = packed[at++] as number;
+    if (length === 0xda) {
+      length = packed.readUInt16BE(at);
+      at += 2;
+    } else if (length === 0xd9) length = packed[at++] as number;
+    else length &= 0x1f;
+    jobs.push(JSON.parse(packed.toString('utf8', at, at + length)));
+    at += length;
+  }
+  return jobs;
+}
