@@ -494,7 +494,8 @@ export class DeliveryStream<Out = any> extends Readable {
     const why = new MillraceError('CLOSED', `The stream of queue "${this.#queue}" is closed`);
     for (const receipt of this.#receipts) if (receipt.isHeld) receipt.lose(why);
     // What can't be put back in time is delivered to others when the lease has ended.
-    if (this.#consumer) await within(this.#consumer.close(), deadline.left).catch(() => {});
+    const giveUp = new AbortController();
+    if (this.#consumer) await within(this.#consumer.close(giveUp.signal), deadline.left).catch(() => giveUp.abort());
     await within(Promise.resolve(this.#receiving), deadline.left).catch(() => {});
   }
 }

@@ -301,6 +301,8 @@ export class Delivery<out T = unknown> implements AsyncDisposable {
   /**
    * Several values in the place of this one: each a delivery, and the item is acknowledged with the last of them. One that is
    * retried, rejected or released takes the others with it. No values at all acknowledge it at once.
+   *
+   * Parts that are pushed to a queue are stored together, so write them all before you wait for one of them to be stored.
    */
   withMany<U>(values: Iterable<U>): Delivery<U>[] {
     const all = [...values];

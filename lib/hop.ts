@@ -66,6 +66,9 @@ export function lost(queue: string): MillraceError {
   return new MillraceError('LEASE_LOST', `A delivery of queue "${queue}" is not held any more, or was settled before`);
 }
 
+/** How long parts wait for others before a warning says so, in milliseconds. */
+const PATIENCE = 5000;
+
 /**
  * The parts of divided deliveries that have been written, until the others are: all of one are stored by one command, together with its
  * settlement. Where others go elsewhere, or nothing more is to come, each goes alone, and the last one settles.
@@ -73,6 +76,7 @@ export function lost(queue: string): MillraceError {
 export class Parts {
   readonly #items = new Map<Receipt, Item[]>();
   readonly #onChange: () => void;
+  #hasWarned = false;
 
   /** @param onChange called when {@link ready} may give more than before */
   constructor(onChange: () => void) {
@@ -88,7 +92,10 @@ export class Parts {
   add(item: Item & { readonly share: Share }): void {
     const { receipt } = item.share;
     const items = this.#items.get(receipt) ?? [];
-    if (items.length === 0) receipt.gather(this.#onChange);
+    if (items.length === 0) {
+      receipt.gather(this.#onChange);
+      this.#watch(receipt);
+    }
     items.push(item);
     this.#items.set(receipt, items);
   }
@@ -103,6 +110,19 @@ export class Parts {
       return items;
     }
     return undefined;
+  }
+
+  #watch(receipt: Receipt): void {
+    if (this.#hasWarned) return;
+    const warn = (): void => {
+      if (!this.#items.has(receipt) || this.#hasWarned) return;
+      this.#hasWarned = true;
+      const message =
+        `Parts of a delivery of queue "${receipt.holder.queue}" wait to be stored with the others, which are not written. ` +
+        'Write or settle them all before you wait for one.';
+      process.emitWarning(message, { code: 'MILLRACE_PARTS' });
+    };
+    setTimeout(warn, PATIENCE).unref();
   }
 
   /** Takes all out. */

@@ -176,4 +176,23 @@ describeEach('a hop from queue to queue', (broker) => {
     assert.equal(await one?.ack(), true);
     await source.close();
   });
+
+  it('warns of parts that wait for others in vain', async () => {
+    await push(connection, from, ['one']);
+    const [[one], source] = await deliveries(1);
+    const [a] = one?.withMany(['a', 'b']) ?? [];
+    const sink = new PushStream(to, { connection });
+    const warned = new Promise<NodeJS.ErrnoException>((resolve) => {
+      const listen = (warning: NodeJS.ErrnoException): void => {
+        if (warning.code !== 'MILLRACE_PARTS') return;
+        process.off('warning', listen);
+        resolve(warning);
+      };
+      process.on('warning', listen);
+    });
+    sink.write(a);
+    assert.match((await warned).message, /which are not written/);
+    await sink.close();
+    await source.close({ timeout: 0 });
+  });
 });

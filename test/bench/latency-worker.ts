@@ -2,9 +2,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { connect, DeliveryStream, PullStream, PushStream } from 'millrace';
-import { job } from './case.ts';
+import { type Job, job } from './case.ts';
 import type { Latency } from './latency.ts';
-import { RawConsumer } from './raw-consumer.ts';
+import { RawConsumer, type RawParcel } from './raw-consumer.ts';
 import { percentile } from './table.ts';
 
 const QUEUE = 'latency';
@@ -47,9 +47,14 @@ async function rawScriptsLine(url: string, arrived: Arrived): Promise<Line> {
   const holder = await RawConsumer.join(url, QUEUE);
   const consumer = new Redis(url);
   return rawLineOf(holder.redis, consumer, async () => {
-    const item = (await consumer.blmove(QUEUE, holder.landing, 'RIGHT', 'LEFT', 0)) as string;
+    await consumer.blmove(QUEUE, holder.landing, 'RIGHT', 'LEFT', 0);
+    const parcel = (await holder.take(1)) as RawParcel;
+    const job = parcel.jobs[0] as Job;
     await new Promise<void>((resolve) => {
-      arrived(JSON.parse(item).id, () => holder.adoptAndAcknowledge().finally(resolve));
+      arrived(job.id, () => {
+        holder.done({ job, parcel, index: 0 });
+        return holder.flush().finally(resolve);
+      });
     });
   });
 }

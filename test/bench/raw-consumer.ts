@@ -3,9 +3,6 @@ import { QueueKeys } from '../../lib/drivers/redis/keys.ts';
 import { scripts } from '../../lib/drivers/redis/scripts/index.ts';
 import type { Job } from './case.ts';
 
-/** Where the items of a parcel begin: behind its kind and the time. */
-const HEAD = 14;
-
 /** How long its lease is, in milliseconds: it never gives a sign of life. */
 const LEASE = 600_000;
 
@@ -83,18 +80,6 @@ export class RawConsumer {
     if (this.#count > 0) await this.#acknowledge();
   }
 
-  /** Makes a parcel of the one item that has landed, and acknowledges it, in one write. */
-  async adoptAndAcknowledge(): Promise<void> {
-    const { redis, keys } = this;
-    const number = ++this.#number;
-    redis.stream.cork();
-    const who = [this.#name, this.#incarnation];
-    const adopting = redis.millraceAdoptBuffer(keys.consumers, this.#inProcess, this.landing, 0, ...who, number, '1');
-    const settling = redis.millraceAck(keys.consumers, this.#inProcess, keys.marks, ...who, 1, number, FULL);
-    redis.stream.uncork();
-    await Promise.all([adopting, settling]);
-  }
-
   /** What the script of a hop is told of a parcel that it settles as a whole: keys, and arguments. */
   settlementOf({ number, jobs }: RawParcel): { keys: string[]; args: (string | number | Buffer)[] } {
     const mask = Buffer.alloc(Math.ceil(jobs.length / 8), 0xff);
@@ -121,24 +106,22 @@ export class RawConsumer {
   }
 }
 
-const FULL = Buffer.from([0xff]);
-
 function maskOf(count: number): Buffer {
   const mask = Buffer.alloc(Math.ceil(count / 8));
   for (let index = count; index < mask.length * 8; index += 1) (mask[index >> 3] as number) |= 1 << (index & 7);
   return mask;
 }
 
-/** The values of a MessagePack array of JSON texts of less than 64 KiB each. */
+/** The values of a MessagePack array of JSON texts of less than 64 KiB each, behind which there is one element more. */
 function unpack(packed: Buffer): Job[] {
-  let at = HEAD;
+  let at = 0;
   let count = packed[at++] as number;
   if (count === 0xdc) {
     count = packed.readUInt16BE(at);
     at += 2;
   } else count &= 0x0f;
   const jobs: Job[] = [];
-  for (let i = 0; i < count; i += 1) {
+  for (let i = 0; i < count - 1; i += 1) {
     let length = packed[at++] as number;
     if (length === 0xda) {
       length = packed.readUInt16BE(at);

@@ -50,6 +50,9 @@ const NO_TIMEOUTS = { commandTimeout: undefined, blockingTimeout: undefined, soc
 /** How long a client stays open when no stream needs it, in milliseconds. It does not keep the process alive meanwhile. */
 const IDLE = 1000;
 
+/** How long who comes anew takes nobody for dead, in milliseconds. */
+const MOMENT = 1500;
+
 interface Waiter {
   resolve(client: Redis): void;
   reject(reason: Error): void;
@@ -65,7 +68,7 @@ export class RedisClients {
   #commands: Redis | undefined;
   /** The same one, once the server has been found fit. */
   #fit: Redis | undefined;
-  #steadySince = 0;
+  #welcomed = { at: 0, isFirst: true, serverSince: 0 };
   #users = 0;
   #idle: NodeJS.Timeout | undefined;
   #closed = false;
@@ -170,9 +173,15 @@ export class RedisClients {
     });
   }
 
-  /** For how many milliseconds the broker is known to have been there, for us and for others. */
-  get steady(): number {
-    return this.client ? performance.now() - this.#steadySince : 0;
+  /**
+   * Whether all who live have had the time to say so since the last outage: the time of a lease, if we or the server have seen one. If it
+   * was none of ours, a moment: others may be on their way back.
+   */
+  isSettled(leaseTimeout: number): boolean {
+    if (!this.client) return false;
+    const { at, isFirst, serverSince } = this.#welcomed;
+    const now = performance.now();
+    return now - at >= (isFirst ? Math.min(leaseTimeout, MOMENT) : leaseTimeout) && now - serverSince >= leaseTimeout;
   }
 
   /** The client for commands, while it can take one. */
@@ -207,8 +216,8 @@ export class RedisClients {
     try {
       const { unfit, uptime } = await examine(client);
       if (unfit) throw unfit;
-      // Of a server that was there before us nothing was missed; of one that was away, everything.
-      this.#steadySince = performance.now() - (this.#fit === client ? 0 : uptime);
+      const now = performance.now();
+      this.#welcomed = { at: now, isFirst: this.#fit !== client, serverSince: now - uptime };
     } catch (error) {
       // Loading, busy, or gone meanwhile: after a new connection there is another 'ready'.
       if (refusal(error)) this.#fail(client, error as Error);

@@ -5,6 +5,7 @@ import { type Handed, Handing } from './handing.ts';
 import type { QueueKeys } from './keys.ts';
 import { Lease } from './lease.ts';
 import { Parcel, type RedisHeld } from './parcel.ts';
+import type { BlockingClient } from './pool.ts';
 import { clock } from './scripts/index.ts';
 import { waitOnce } from './waiting.ts';
 
@@ -53,9 +54,8 @@ interface Turn {
 
 interface TurnSettlement {
   readonly incarnation: string;
-  landed: Landed | undefined;
   readonly handed: Handed | undefined;
-  readonly acknowledged: Map<Parcel, Buffer>;
+  readonly acknowledged: ReadonlyMap<Parcel, Buffer>;
   readonly count: number;
   readonly returned: readonly Returned[];
   readonly settling: Deferred<boolean> | undefined;
@@ -66,15 +66,9 @@ interface Returned {
   readonly outcome: Exclude<Outcome, { verb: 'ack' }>;
 }
 
-/** An item that a pop has moved to where it waits to become a parcel. */
-interface Landed {
-  readonly parcel: Parcel;
-  isHanded: boolean;
-}
-
 /**
  * Takes items and holds them under a lease. It asks with the client for commands; only to wait for an item does it borrow one that may
- * block, with which the item lands beside what it holds.
+ * block: an item lands beside what it holds then, and is taken from there.
  */
 export class RedisConsumer implements Consumer {
   readonly connection: DriverConnection;
@@ -88,8 +82,6 @@ export class RedisConsumer implements Consumer {
   /** What is held, as far as it is known here, by number. */
   readonly #parcels = new Map<number, Parcel>();
   #number = 0;
-  /** What has come beside what was asked for. */
-  #extra: readonly RedisHeld[] = [];
   /** Aborted to end the call under way, and to end its waiting. */
   #receiving = new AbortController();
   #waiting = new AbortController();
@@ -100,7 +92,6 @@ export class RedisConsumer implements Consumer {
   #isFreed = false;
   #onChange: (() => void) | undefined;
   // The next turn:
-  #landed: Landed | undefined;
   #handed: Handed | undefined;
   #acknowledged: Parcel[] = [];
   #count = 0;
@@ -109,8 +100,6 @@ export class RedisConsumer implements Consumer {
   #take: Take | undefined;
   #scheduled = false;
   #turning: Promise<void> | undefined;
-  /** Whether the turn under way makes a parcel of what has landed. */
-  #adopting = false;
   #current: Promise<unknown> = Promise.resolve();
   #closed: Promise<void> | undefined;
 
@@ -140,11 +129,6 @@ export class RedisConsumer implements Consumer {
 
   handOver(held: Held): void {
     const item = held as RedisHeld;
-    if (this.#landed?.parcel === item.parcel) {
-      this.#landed.isHanded = true;
-      this.#handing.said(item.parcel, 1);
-      return;
-    }
     const handed = this.#handing.next(item);
     if (handed === undefined) return;
     this.#handed = handed;
@@ -175,12 +159,7 @@ export class RedisConsumer implements Consumer {
   }
 
   /** The keys and arguments with which a script settles items as it does something else; nothing where they are not held. */
-  async settlement(items: readonly Held[]): Promise<Settlement | undefined> {
-    // What has only landed is no parcel yet.
-    while (this.#landed || this.#adopting) {
-      if (!this.#turning) this.#turn();
-      await this.#turning;
-    }
+  settlement(items: readonly Held[]): Settlement | undefined {
     const parts = new Map<Parcel, RedisHeld[]>();
     for (const item of items as readonly RedisHeld[]) {
       if (this.#parcels.get(item.parcel.number) !== item.parcel) return undefined;
@@ -206,7 +185,6 @@ export class RedisConsumer implements Consumer {
 
   async #receive(max: number, signal: AbortSignal): Promise<readonly RedisHeld[]> {
     while (!signal.aborted && !this.#closed) {
-      if (this.#extra.length > 0) return this.#takeExtra();
       this.#isWoken = false;
       this.#isFreed = false;
       const found = this.#holdsSuspect ? 'suspect' : await this.#ask(max);
@@ -216,17 +194,10 @@ export class RedisConsumer implements Consumer {
       if (found === 'suspect') {
         if (!this.#isFreed) await this.#change(signal);
       } else {
-        const landed = await this.#wait(signal);
-        if (landed) return [landed];
+        await this.#wait(signal);
       }
     }
     return [];
-  }
-
-  #takeExtra(): readonly RedisHeld[] {
-    const extra = this.#extra;
-    this.#extra = [];
-    return extra;
   }
 
   get #holdsSuspect(): boolean {
@@ -237,8 +208,12 @@ export class RedisConsumer implements Consumer {
   /** Resolves when less is held, or something comes again, or `signal` is aborted. */
   #change(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
-      this.#onChange = resolve;
-      signal.addEventListener('abort', () => resolve(), { once: true });
+      const changed = (): void => {
+        signal.removeEventListener('abort', changed);
+        resolve();
+      };
+      this.#onChange = changed;
+      signal.addEventListener('abort', changed, { once: true });
     });
   }
 
@@ -251,42 +226,28 @@ export class RedisConsumer implements Consumer {
     return promise;
   }
 
-  /** Waits until an item lands. Without one there may be something else to take. */
-  async #wait(signal: AbortSignal): Promise<RedisHeld | undefined> {
+  /** Waits until an item has landed, or there may be something else to take. */
+  async #wait(signal: AbortSignal): Promise<void> {
     this.#waiting = new AbortController();
-    const { incarnation } = this.#lease;
-    let body: Buffer | null | undefined;
+    const pop = (client: BlockingClient, milliseconds: number): Promise<Buffer | null> =>
+      client.move(this.#keys.queue, this.#lease.landing, milliseconds);
     try {
+      let landed: Buffer | null | undefined;
       do {
-        body = await waitOnce(this.#clients, this.#waiting.signal, (client, milliseconds) =>
-          client.move(this.#keys.queue, this.#lease.landing, milliseconds),
-        );
+        landed = await waitOnce(this.#clients, this.#waiting.signal, pop);
         // A pop of which the answer was lost may land something yet; and who was away for long must see how things stand.
-      } while (body === null && !this.#waiting.signal.aborted && !this.#echoes && this.#lease.isFresh);
+      } while (landed === null && !this.#waiting.signal.aborted && !this.#echoes && this.#lease.isFresh);
       this.#failures = 0;
     } catch (error) {
-      if (signal.aborted || this.#waiting.signal.aborted) return undefined;
       this.#failedAt = performance.now();
+      if (signal.aborted || this.#waiting.signal.aborted) return;
       await this.#clients.recover(error, this.#failures, this.#closing.signal);
       this.#failures += 1;
     }
-    if (!body || incarnation !== this.#lease.incarnation) return undefined;
-    return this.#land(body);
   }
 
   get #echoes(): boolean {
     return performance.now() - this.#failedAt < ECHO;
-  }
-
-  #land(body: Buffer): RedisHeld | undefined {
-    const parcel = Parcel.of(++this.#number, body);
-    this.#parcels.set(parcel.number, parcel);
-    this.#landed = { parcel, isHanded: false };
-    // What has landed counts as seen by a handler. If it is not, that must be said.
-    setImmediate(() => {
-      if (this.#landed?.parcel === parcel && !this.#landed.isHanded) this.#turn();
-    });
-    return parcel.items[0];
   }
 
   /** Something comes again: who waits for the queue looks. */
@@ -320,7 +281,7 @@ export class RedisConsumer implements Consumer {
   }
 
   get #hasSomethingToSay(): boolean {
-    return Boolean(this.#landed || this.#handed || this.#settling || this.#take);
+    return Boolean(this.#handed || this.#settling || this.#take);
   }
 
   /** Says what there is to say, one turn at a time. */
@@ -330,7 +291,6 @@ export class RedisConsumer implements Consumer {
     const acknowledged = new Map(this.#acknowledged.map((parcel) => [parcel, parcel.takeMask()]));
     const settlement: TurnSettlement = {
       incarnation,
-      landed: this.#landed,
       handed: this.#handed,
       acknowledged,
       count: this.#count,
@@ -338,12 +298,10 @@ export class RedisConsumer implements Consumer {
       settling: this.#settling,
     };
     const turn = { settlement, take: this.#take };
-    this.#adopting = this.#landed !== undefined;
     this.#take = undefined;
     this.#clear();
     this.#turning = this.#transmit(turn).finally(() => {
       this.#turning = undefined;
-      this.#adopting = false;
       if (this.#take) this.#turn();
       // In a moment: who takes what has come asks for more at once, and that goes along.
       else if (this.#hasSomethingToSay) this.#schedule();
@@ -355,7 +313,6 @@ export class RedisConsumer implements Consumer {
     this.#count = 0;
     this.#returned = [];
     this.#settling = undefined;
-    this.#landed = undefined;
     this.#handed = undefined;
   }
 
@@ -365,7 +322,7 @@ export class RedisConsumer implements Consumer {
         // Without a wait where there is nothing to wait for: what is said before a handler sees an item must go out at once.
         if (!this.#lease.isJoined) await this.#lease.join();
         const client = this.#clients.client ?? (await this.#clients.online(this.#closing.signal));
-        if (await this.#say(client, turn, failures > 0)) return;
+        if (await this.#say(client, turn)) return;
       } catch (error) {
         try {
           await this.#clients.recover(error, failures, this.#closing.signal);
@@ -378,70 +335,55 @@ export class RedisConsumer implements Consumer {
   }
 
   /** Says all of a turn; gives whether that was all. */
-  async #say(client: Redis, turn: Turn, isAgain: boolean): Promise<boolean> {
+  async #say(client: Redis, turn: Turn): Promise<boolean> {
     const { incarnation } = this.#lease;
-    const { settlement, take } = turn;
-    if (settlement && settlement.incarnation !== incarnation) this.#fail(turn);
-    if (isAgain && turn.settlement?.landed) await this.#adopt(client, turn.settlement, true);
+    const { take } = turn;
+    if (turn.settlement && turn.settlement.incarnation !== incarnation) this.#fail(turn);
+    const { settlement } = turn;
+    let said: Promise<number>[];
+    let taking: Promise<Buffer | number | null> | undefined;
     // One write for all commands.
     client.stream.cork();
-    let adopting: Promise<boolean> | undefined;
-    const settled: Promise<number>[] = [];
-    let taking: Promise<Buffer | number | null> | undefined;
     try {
-      if (turn.settlement?.landed) adopting = this.#adopt(client, turn.settlement, false);
-      if (turn.settlement) settled.push(...this.#sayOf(client, turn.settlement));
-      if (take) taking = this.#sayTake(client, take);
+      said = settlement ? this.#sayOf(client, settlement) : [];
+      taking = take && this.#sayTake(client, take);
     } finally {
       client.stream.uncork();
     }
-    const [isAdopted, found, ...standings] = await whenAllSettled([adopting, taking, ...settled]);
+    const [found, ...standings] = await whenAllSettled([taking, ...said]);
     const stands = [found, ...standings].every((answer) => this.#lease.stands(answer, incarnation));
-    if (isAdopted === false) return false;
-    if (turn.settlement) {
-      if (stands) this.#conclude(turn.settlement);
-      else this.#fail(turn);
-    }
+    if (settlement && stands) this.#conclude(settlement);
+    else this.#fail(turn);
     turn.settlement = undefined;
-    if (!take) return true;
-    if (!stands) return false;
-    take.found.resolve(this.#found(take, found as Buffer | number | null));
-    return true;
-  }
-
-  /** Makes a parcel of what has landed; gives false where it has to be asked again, which one is meant. */
-  async #adopt(client: Redis, settlement: TurnSettlement, isAgain: boolean): Promise<boolean> {
-    const { parcel, isHanded } = settlement.landed as Landed;
-    const { name, incarnation, inProcess, landing } = this.#lease;
-    const item = parcel.items[0] as RedisHeld;
-    const args = [clock.offset, name, incarnation, parcel.number, isHanded ? 1 : 0, ...(isAgain ? [item.bytes] : [])];
-    const answer = await client.millraceAdoptBuffer(this.#keys.consumers, inProcess, landing, ...args);
-    if (answer === 0) return false;
-    if (!this.#lease.stands(answer, incarnation)) return true;
-    settlement.landed = undefined;
-    if (Buffer.isBuffer(answer)) {
-      this.#extra = [...this.#extra, ...parcel.complete(Parcel.unpack(parcel.number, answer))];
-      if (settlement.acknowledged.has(parcel)) settlement.acknowledged.set(parcel, parcel.maskOf([item]));
-    }
-    return true;
+    if (take && stands) take.found.resolve(this.#found(take, found as Buffer | number | null));
+    return stands || !take;
   }
 
   #sayOf(client: Redis, { handed, acknowledged, count, returned }: TurnSettlement): Promise<number>[] {
     const { name, incarnation, inProcess } = this.#lease;
-    const { consumers, again, delayed, dead, marks, wake } = this.#keys;
+    const { consumers, marks } = this.#keys;
     const said: Promise<number>[] = [];
     if (handed) said.push(client.millraceHanded(consumers, inProcess, name, incarnation, ...handed));
-    for (const { item, outcome } of inOrder(returned)) {
-      const { parcel, index } = item;
-      const what = [clock.offset, name, incarnation, parcel.number, index + 1, parcel.maskOf([item])];
-      const where = [consumers, inProcess, again, delayed, dead, marks];
-      said.push(client.millraceReturn(...where, ...what, wake, outcome.verb, detailOf(outcome)));
-    }
+    // What is released goes back with the last one first, so that the first is in front.
+    const released = returned.filter(({ outcome }) => outcome.verb === 'release').sort(lastFirst);
+    const others = returned.filter(({ outcome }) => outcome.verb !== 'release');
+    for (const items of [...byParcel(others), ...byParcel(released)]) said.push(this.#sayReturn(client, items));
     if (acknowledged.size > 0) {
       const masks = Array.from(acknowledged, ([parcel, mask]) => [parcel.number, mask]).flat();
       said.push(client.millraceAck(consumers, inProcess, marks, name, incarnation, count, ...masks));
     }
     return said;
+  }
+
+  /** Sends items of one parcel back, or elsewhere. */
+  #sayReturn(client: Redis, returned: readonly Returned[]): Promise<number> {
+    const { name, incarnation, inProcess } = this.#lease;
+    const { consumers, again, delayed, dead, marks, wake } = this.#keys;
+    const { parcel } = (returned[0] as Returned).item;
+    const mask = parcel.maskOf(returned.map(({ item }) => item));
+    const each = returned.flatMap(({ item, outcome }) => [item.index + 1, outcome.verb, detailOf(outcome)]);
+    const where = [consumers, inProcess, again, delayed, dead, marks];
+    return client.millraceReturn(...where, clock.offset, name, incarnation, wake, parcel.number, mask, ...each);
   }
 
   #sayTake(client: Redis, { number, max, atOnce }: Take): Promise<Buffer | number | null> {
@@ -461,8 +403,8 @@ export class RedisConsumer implements Consumer {
   }
 
   #conclude({ acknowledged, returned, settling }: TurnSettlement): void {
-    this.#forget(acknowledged.keys());
-    this.#forget(returned.map(({ item }) => item.parcel));
+    if (acknowledged.size > 0) this.#forget(acknowledged.keys());
+    if (returned.length > 0) this.#forget(returned.map(({ item }) => item.parcel));
     settling?.resolve(true);
   }
 
@@ -487,7 +429,6 @@ export class RedisConsumer implements Consumer {
   #lose(): void {
     const items = Array.from(this.#parcels.values(), (parcel) => parcel.open).flat();
     this.#parcels.clear();
-    this.#extra = [];
     this.#settling?.resolve(false);
     this.#clear();
     this.#wake();
@@ -522,12 +463,19 @@ export interface Settlement {
   conclude(answer: number): boolean;
 }
 
-/** What is released goes back with the last one first, so that the first is in front. */
-function inOrder(returned: readonly Returned[]): Returned[] {
-  const released = returned.filter(({ outcome }) => outcome.verb === 'release');
-  const others = returned.filter(({ outcome }) => outcome.verb !== 'release');
-  released.sort((a, b) => b.item.parcel.number - a.item.parcel.number || b.item.index - a.item.index);
-  return [...others, ...released];
+function lastFirst({ item: a }: Returned, { item: b }: Returned): number {
+  return b.parcel.number - a.parcel.number || b.index - a.index;
+}
+
+/** Those of each parcel, in the order of the first of them. */
+function byParcel(returned: readonly Returned[]): Returned[][] {
+  const parcels = new Map<Parcel, Returned[]>();
+  for (const one of returned) {
+    const items = parcels.get(one.item.parcel);
+    if (items) items.push(one);
+    else parcels.set(one.item.parcel, [one]);
+  }
+  return [...parcels.values()];
 }
 
 function detailOf(outcome: Returned['outcome']): string | number {

@@ -22,7 +22,8 @@ export type Handed = readonly [parcel: number, count: number];
 /**
  * Up to where a handler may have seen what a consumer holds, as the server knows it, which must know it first: what is beyond is
  * not charged when the process dies. One word for each item would be dear where thousands a second are handed over, so the
- * word goes ahead by what is handed over in about three milliseconds; of a slow consumer each item is told singly.
+ * word goes ahead by what is handed over in about three milliseconds; of a slow consumer, and of what comes again, each item is told
+ * singly.
  */
 export class Handing {
   readonly #singly: boolean;
@@ -45,9 +46,10 @@ export class Handing {
     const now = performance.now();
     this.#words = now - this.#lastWord < 1 ? this.#words + 1 : 0;
     this.#lastWord = now;
-    const streak = Math.min(MOST, 2 ** (this.#words - STREAK));
+    const streak = Math.floor(Math.min(MOST, 2 ** (this.#words - STREAK)));
+    const ahead = this.#singly || !parcel.isPlain ? 1 : Math.max(this.#ahead(now), streak, 1);
     this.#parcel = parcel.number;
-    this.#count = Math.min(parcel.items.length, index + Math.max(this.#ahead(now), this.#singly ? 1 : streak));
+    this.#count = Math.min(parcel.items.length, index + ahead);
     return [this.#parcel, this.#count];
   }
 
@@ -59,7 +61,7 @@ export class Handing {
 
   /** What came is known to the server as seen so far. */
   said(parcel: Parcel, count: number): void {
-    if (count === 0) return;
+    if (count === 0 || !parcel.isPlain) return;
     this.#parcel = parcel.number;
     this.#count = Math.min(count, parcel.items.length);
   }

@@ -107,6 +107,8 @@ export class Lease {
   /** Lets go of it: what is still held goes back. */
   async leave(signal: AbortSignal): Promise<void> {
     this.#isLeft = true;
+    // What is on its way to join must not arrive behind this.
+    await this.#joining?.catch(() => {});
     this.#stop();
     const { consumers, base, wake } = this.#keys;
     await this.#clients.run(
@@ -141,13 +143,17 @@ export class Lease {
     const { leaseTimeout, maxAttempts } = this.#options;
     const incarnation = this.#incarnation;
     // After an outage nobody is cleared away before all had the time to say that they live.
-    const steady = Math.min(this.#clients.steady, performance.now() - this.#late);
-    const mayClear = steady >= leaseTimeout ? '1' : '0';
+    const isOnTime = performance.now() - this.#late >= leaseTimeout;
+    const mayClear = isOnTime && this.#clients.isSettled(leaseTimeout) ? '1' : '0';
     const who = [this.name, incarnation, leaseTimeout, maxAttempts, mayClear];
     try {
-      const [standing, nextEnd, isLate] = await client.millraceBeat(consumers, clock.offset, base, wake, ...who);
+      const answer = await client.millraceBeat(consumers, clock.offset, base, wake, ...who);
+      const [standing, nextEnd, isLate, comesAgain, due] = answer;
       this.#heard = performance.now();
       if (isLate) this.#late = this.#heard;
+      // Whoever may not publish has told nobody.
+      if (comesAgain) this.#clients.wakes.hear(wake, 'again');
+      if (due >= 0) this.#clients.wakes.hear(wake, `due ${due}`);
       if (!this.stands(standing, incarnation) || nextEnd < 0 || this.#isLeft) return;
       clearTimeout(this.#next);
       if (nextEnd < leaseTimeout) this.#next = setTimeout(() => void this.beat(), nextEnd + AFTER_END);

@@ -25,6 +25,8 @@ export class Parcel {
   readonly items: RedisHeld[] = [];
   /** Whether it is one item that is to be alone with its consumer. */
   isSuspect = false;
+  /** Whether it is made of items that had not been taken before. */
+  isPlain = true;
   /** Bits of the items that are settled, or on their way to be, and how many bits are not set. */
   #settled: Buffer | undefined;
   #open = 0;
@@ -40,27 +42,12 @@ export class Parcel {
     const parcel = new Parcel(number);
     const bodies = unpackStrings(packed);
     const areEntries = bodies.pop()?.[0] === ENTRIES;
+    parcel.isPlain = !areEntries;
     for (const body of bodies) {
       if (areEntries) parcel.#addEntry(body);
       else parcel.#add(body, 1);
     }
     return parcel;
-  }
-
-  /** Of one item that has landed. */
-  static of(number: number, body: Buffer): Parcel {
-    const parcel = new Parcel(number);
-    parcel.#add(body, 1);
-    return parcel;
-  }
-
-  /** Takes over what another one of the same number has beyond this one; gives those items. */
-  complete(other: Parcel): RedisHeld[] {
-    const more = other.items.slice(this.items.length);
-    const from = this.items.length;
-    for (const { bytes, attempt } of more) this.#add(bytes, attempt);
-    if (this.#settled) this.#settled = Buffer.concat([this.#settled], Math.ceil(this.items.length / 8));
-    return this.items.slice(from);
   }
 
   /** Whether all its items are settled. */

@@ -14,6 +14,9 @@ const FULL_POLL = 50;
 const NAMED_TTL = 24 * 60 * 60;
 const ANONYMOUS_TTL = 60 * 60;
 
+/** For how many seconds a command may be carried out late, that was on its way when its connection broke. */
+const LATE = 60;
+
 /** What a script says of a consumer that holds what it settles. */
 const STOOD = 1;
 
@@ -21,6 +24,8 @@ const STOOD = 1;
 interface Sending {
   batch: readonly Body[];
   readonly options: SendingOptions;
+  /** What it settles, since it was sent first: it may have been carried out, so it is sent with the same until it is answered. */
+  settlement?: Settlement | undefined;
   /** The number of its first item; 0 before it is sent. */
   first: number;
   resolve(stored: boolean): void;
@@ -38,7 +43,7 @@ export class RedisSender implements Sender {
   readonly #command: string;
   readonly #maxLength: number;
   readonly #isNamed: boolean;
-  readonly #record: string;
+  #record: string;
   readonly #closing = unboundedAbortController();
   #unsent: Sending[] = [];
   readonly #onTheirWay = new Set<Sending>();
@@ -46,6 +51,11 @@ export class RedisSender implements Sender {
   /** The highest number known to be stored, and the highest that is sent. */
   #stored = 0;
   #sent = 0;
+  /** The least number that was given to what will never be stored. */
+  #gap = Number.POSITIVE_INFINITY;
+  /** Whether anything may have been sent twice. */
+  #hasFailed = false;
+  #refused: unknown;
   #failures = 0;
   #recovering: Promise<void> | undefined;
   #settled: (() => void) | undefined;
@@ -62,6 +72,7 @@ export class RedisSender implements Sender {
 
   send(batch: readonly Body[], options: SendingOptions = {}): Promise<boolean> {
     if (this.#closing.signal.aborted) return Promise.reject(closedError());
+    if (this.#refused) return Promise.reject(this.#refused);
     return new Promise((resolve, reject) => {
       this.#unsent.push({ batch, options, first: 0, resolve, reject });
       this.#sendAll();
@@ -73,19 +84,24 @@ export class RedisSender implements Sender {
     this.#closing.abort();
     if (this.#onTheirWay.size > 0) await new Promise<void>((resolve) => (this.#settled = resolve));
     await this.#recovering;
-    // The numbers of a name outlive this; others are of no use any more.
-    if (!this.#isNamed && this.#stored > 0) await this.#clients.client?.unlink(this.#record).catch(() => {});
+    this.#forgetRecord();
     this.#clients.release();
   }
 
   #sendAll(): void {
-    if (this.#unsent.length === 0 || this.#recovering || this.#failed.length > 0) return;
+    if (this.#recovering || this.#failed.length > 0) return;
+    // Behind a gap nothing is stored: first what comes before it, then all else by new numbers.
+    const isOpen = ({ first }: Sending): boolean =>
+      this.#gap === Number.POSITIVE_INFINITY || (first > 0 && first < this.#gap);
+    const ready = this.#unsent.filter(isOpen);
+    if (ready.length === 0) return;
     const client = this.#clients.client;
     if (!client) {
       this.#recover(undefined);
       return;
     }
-    for (const sending of this.#unsent.splice(0)) {
+    this.#unsent = this.#unsent.filter((sending) => !isOpen(sending));
+    for (const sending of ready) {
       if (sending.first === 0) {
         sending.first = this.#sent + 1;
         this.#sent += sending.batch.length;
@@ -106,15 +122,20 @@ export class RedisSender implements Sender {
     if (sending.batch.length > 0) this.#failed.push(sending);
     this.#onTheirWay.delete(sending);
     if (this.#onTheirWay.size > 0) return;
+    this.#failed.sort((a, b) => a.first - b.first);
+    if (this.#failed.every(({ first }) => first > this.#gap)) this.#renumber();
     if (this.#failed.length > 0) this.#recover(failure);
+    else this.#sendAll();
     this.#settled?.();
   }
 
   /** Stores what it can of a batch, and leaves the rest in it. */
   async #store(client: Redis, sending: Sending): Promise<void> {
     const { batch, first, options } = sending;
-    const settlement = options.settles && (await settlementOf(options.settles));
-    if (settlement === null) return this.#lose(sending);
+    const { settles } = options;
+    sending.settlement ??= settles && (settles.consumer as RedisConsumer).settlement(settles.items);
+    const { settlement } = sending;
+    if (settles && !settlement) return this.#lose(sending);
     const ttl = this.#isNamed ? NAMED_TTL : ANONYMOUS_TTL;
     const keys = [this.#keys.queue, this.#record, this.#keys.marks, this.#keys.delayed] as const;
     const how = [
@@ -143,26 +164,45 @@ export class RedisSender implements Sender {
     sending.resolve(true);
   }
 
-  /** Nothing was stored, for what it was made of is not held any more: the numbers close up. */
+  /** Nothing was stored, for what it was made of is not held any more: there is a gap in the numbers. */
   #lose(lost: Sending): void {
-    const count = lost.batch.length;
-    for (const other of [...this.#onTheirWay, ...this.#failed]) if (other.first > lost.first) other.first -= count;
-    this.#sent -= count;
+    this.#gap = Math.min(this.#gap, lost.first);
     lost.batch = [];
     lost.resolve(false);
   }
 
+  /** Closes a gap: what is behind it is numbered anew for another record, so that no command of the old numbers can be carried out late. */
+  #renumber(): void {
+    if (this.#gap === Number.POSITIVE_INFINITY) return;
+    this.#gap = Number.POSITIVE_INFINITY;
+    this.#forgetRecord();
+    this.#record = this.#keys.producer(randomUUID());
+    this.#stored = 0;
+    this.#sent = 0;
+    for (const sending of [...this.#failed, ...this.#unsent]) sending.first = 0;
+  }
+
+  /** Lets go of numbers that are of no use any more, but for what may come late; those of a name outlive this. */
+  #forgetRecord(): void {
+    const { client } = this.#clients;
+    if (this.#isNamed || this.#stored === 0 || !client) return;
+    const forgotten = this.#hasFailed ? client.expire(this.#record, LATE) : client.unlink(this.#record);
+    forgotten.catch(() => {});
+  }
+
   /** Puts what failed before what was not sent yet, and goes on when Redis answers again; or tells all why it will not. */
   #recover(failure: unknown): void {
-    this.#unsent = [...this.#failed.sort((a, b) => a.first - b.first), ...this.#unsent];
+    this.#unsent = [...this.#failed, ...this.#unsent];
     this.#failed = [];
     const { signal } = this.#closing;
     const recovery = async (): Promise<void> => {
       try {
+        if (failure !== undefined) this.#hasFailed = true;
         if (failure !== undefined) await this.#clients.recover(failure, this.#failures++, signal);
         await this.#clients.online(signal);
         if (failure === undefined) await this.#room();
       } catch (error) {
+        this.#refused = error;
         for (const sending of this.#unsent.splice(0)) sending.reject(error);
       }
       this.#recovering = undefined;
@@ -185,9 +225,4 @@ export class RedisSender implements Sender {
   #length(): Promise<number> {
     return this.#clients.run((client) => client.llen(this.#keys.queue), this.#closing.signal);
   }
-}
-
-/** What settles what a batch is made of; nothing where that is not held any more. */
-async function settlementOf({ consumer, items }: NonNullable<SendingOptions['settles']>): Promise<Settlement | null> {
-  return (await (consumer as RedisConsumer).settlement(items)) ?? null;
 }

@@ -1,9 +1,10 @@
 import type { RedisClients } from './clients.ts';
 import type { BlockingClient } from './pool.ts';
+import { isAnswer } from './refusals.ts';
 
 /**
  * Waits once with a blocking client that is borrowed for it: what the pop gives, or nothing where its time was over or `signal`
- * was aborted. Rejects with what befalls the client, which is thrown away then.
+ * was aborted. Rejects with what befalls the client, which is thrown away where its connection broke.
  */
 export async function waitOnce<Found>(
   clients: RedisClients,
@@ -19,7 +20,8 @@ export async function waitOnce<Found>(
     clients.pool.release(client);
     return found;
   } catch (error) {
-    clients.pool.destroy(client);
+    if (isAnswer(error)) clients.pool.release(client);
+    else clients.pool.destroy(client);
     throw error;
   }
 }

@@ -42,8 +42,12 @@ class Watch {
     if (!client || this.users === 0) return;
     try {
       const next = await client.millraceDue(this.#keys.delayed, this.#keys.again, clock.offset, this.#keys.wake);
-      if (next >= 0) this.#lookIn(next);
-      else if (!this.#clients.wakes.subscribed) this.#lookIn(POLL);
+      if (!this.#clients.wakes.subscribed) {
+        this.tell();
+        this.#lookIn(next < 0 ? POLL : Math.min(next, POLL));
+      } else if (next >= 0) {
+        this.#lookIn(next);
+      }
     } catch (error) {
       if (isAnswer(error)) this.#lookIn(POLL);
     }

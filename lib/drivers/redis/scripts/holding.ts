@@ -5,10 +5,11 @@ import { BURY, COUNT, DELAY, NOW, PUT_BACK, SETTLE, STANDING, TELL, UNPACK } fro
 export const holding = {
   /**
    * Moves items to what a consumer holds, as a parcel. If it has one of that number, its answer was lost: it is given again. What
-   * has landed there unheard of comes first, then what comes again, then the queue. An entry with two deaths behind it is
+   * a pop has landed comes first, then what comes again, then the queue. An entry with two deaths behind it is
    * given alone, to who holds nothing else.
    * KEYS  queue · again · consumers · holdings · landing
-   * ARGV  clock offset · consumer · incarnation · number of the parcel · how many at most · how many of them a handler may see at once
+   * ARGV  clock offset · consumer · incarnation · number of the parcel · how many at most · how many of them a
+   *       handler may see at once, if they are plain items
    * gives the parcel; nil if there is nothing; 0 if what comes first waits until the consumer holds nothing; -1, -2
    */
   millraceTake: {
@@ -49,42 +50,8 @@ else
 end
 local parcel = pack(kind, now(ARGV[1]), items)
 redis.call('HSET', KEYS[4], ARGV[4], parcel)
-if ARGV[6] ~= '0' then redis.call('HSET', KEYS[4], 'handed', ARGV[4] .. ' ' .. ARGV[6]) end
+if ARGV[6] ~= '0' and kind == 'q' then redis.call('HSET', KEYS[4], 'handed', ARGV[4] .. ' ' .. ARGV[6]) end
 return parcel`,
-  },
-  /**
-   * Makes a parcel of the one item that has landed and that the consumer knows. If more have, it must say which it is.
-   * KEYS  consumers · holdings · landing
-   * ARGV  clock offset · consumer · incarnation · number of the parcel · '1' if a handler may have seen it · the item, where that was
-   *       asked for
-   * gives 1; the parcel, the known item first, where it has others, too; 0 where the item must be said; -1, -2
-   */
-  millraceAdopt: {
-    numberOfKeys: 3,
-    lua: `#!lua flags=allow-oom
-${NOW}${STANDING}${UNPACK}
-local stands = standing(KEYS[1], ARGV[2], ARGV[3])
-if stands < 0 then return stands end
-local landed = redis.call('LRANGE', KEYS[3], 0, -1)
-if tonumber(redis.call('HGET', KEYS[2], 'adopted') or 0) >= tonumber(ARGV[4]) then
-  return redis.call('HGET', KEYS[2], ARGV[4]) or 1
-end
-if #landed == 0 then return 1 end
-if #landed > 1 then
-  if not ARGV[6] then return 0 end
-  for i = 1, #landed do
-    if landed[i] == ARGV[6] then
-      landed[1], landed[i] = landed[i], landed[1]
-      break
-    end
-  end
-end
-local isOne = #landed == 1
-local parcel = pack('q', now(ARGV[1]), landed)
-redis.call('HSET', KEYS[2], ARGV[4], parcel, 'adopted', ARGV[4])
-redis.call('DEL', KEYS[3])
-if ARGV[5] == '1' then redis.call('HSET', KEYS[2], 'handed', ARGV[4] .. ' 1') end
-return isOne and 1 or parcel`,
   },
   /**
    * Says up to which item a handler may have seen what the consumer holds. What was said later counts, whichever comes first.
@@ -121,10 +88,10 @@ if isNews then count(KEYS[3], 'settled', ARGV[3]) end
 return 1`,
   },
   /**
-   * Settles one item by sending it somewhere, once.
+   * Settles items of one parcel by sending each somewhere, once.
    * KEYS  consumers · holdings · again · delayed · dead · marks
-   * ARGV  clock offset · consumer · incarnation · parcel · index from 1 · mask · channel · 'retry', 'release' or 'reject' · milliseconds
-   *       of delay, or reason
+   * ARGV  clock offset · consumer · incarnation · channel · parcel · mask · (index from 1 · 'retry', 'release' or 'reject' · milliseconds
+   *       of delay, or reason)…
    */
   millraceReturn: {
     numberOfKeys: 6,
@@ -132,25 +99,32 @@ return 1`,
 ${NOW}${TELL}${DELAY}${STANDING}${UNPACK}${SETTLE}${COUNT}${BURY}
 local stands = standing(KEYS[1], ARGV[2], ARGV[3])
 if stands < 0 then return stands end
-local parcel = redis.call('HGET', KEYS[2], ARGV[4])
-if not parcel or isSet(redis.call('HGET', KEYS[2], ARGV[4] .. '*'), tonumber(ARGV[5])) then return 1 end
-local items, isEntry = unpacked(parcel)
-local attempts, deaths, bytes = 0, 0, items[tonumber(ARGV[5])]
-if isEntry then attempts, deaths, bytes = parts(bytes) end
-local function entry(more) return attempts + more .. ' ' .. deaths .. ' ' .. bytes end
-if ARGV[8] == 'release' then
-  redis.call('RPUSH', KEYS[3], entry(0))
-  tell(ARGV[7], 'again')
-elseif ARGV[8] == 'reject' then
-  bury(KEYS[5], bytes, ARGV[9], attempts + 1)
-  count(KEYS[6], 'settled', 1)
-elseif tonumber(ARGV[9]) > 0 then
-  delay(KEYS[4], now(ARGV[1]), tonumber(ARGV[9]), entry(1), ARGV[7])
-else
-  redis.call('LPUSH', KEYS[3], entry(1))
-  tell(ARGV[7], 'again')
+local parcel = redis.call('HGET', KEYS[2], ARGV[5])
+if not parcel then return 1 end
+local settled, wanted, isAgain = redis.call('HGET', KEYS[2], ARGV[5] .. '*'), {}, false
+for i = 7, #ARGV, 3 do
+  if not isSet(settled, tonumber(ARGV[i])) then wanted[tonumber(ARGV[i])] = true end
 end
-settle(KEYS[2], ARGV[4], ARGV[6])
+local items, areEntries = pick(parcel, wanted)
+for i = 7, #ARGV, 3 do
+  local bytes, verb, detail = items[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2]
+  if bytes then
+    local attempts, deaths = 0, 0
+    if areEntries then attempts, deaths, bytes = parts(bytes) end
+    local function entry(more) return attempts + more .. ' ' .. deaths .. ' ' .. bytes end
+    if verb == 'reject' then
+      bury(KEYS[5], bytes, detail, attempts + 1)
+      count(KEYS[6], 'settled', 1)
+    elseif verb == 'retry' and tonumber(detail) > 0 then
+      delay(KEYS[4], now(ARGV[1]), tonumber(detail), entry(1), ARGV[4])
+    else
+      redis.call(verb == 'release' and 'RPUSH' or 'LPUSH', KEYS[3], entry(verb == 'release' and 0 or 1))
+      isAgain = true
+    end
+  end
+end
+settle(KEYS[2], ARGV[5], ARGV[6])
+if isAgain then tell(ARGV[4], 'again') end
 return 1`,
   },
   /**
@@ -179,6 +153,7 @@ if former ~= '' then
   putBack(base, base .. 'nothing', base .. 'landing:' .. former, true, tonumber(ARGV[7]), ARGV[3])
 end
 redis.call('HSET', consumers, name, string.format('%s %d %s', incarnation, time + ARGV[6], ARGV[7]))
+redis.call('PERSIST', consumers)
 return 1`,
   },
   /**
@@ -187,7 +162,8 @@ return 1`,
    * KEYS  consumers
    * ARGV  clock offset · base · channel · consumer · incarnation · lease in milliseconds · attempts at most · '1' if others may be
    *       cleared away
-   * gives what is said of the consumer, in how many milliseconds the next lease ends, or -1, and 1 if it was not heard for long
+   * gives what is said of the consumer, in how many milliseconds the next lease ends, or -1, 1 if it was not heard for long, whether
+   * something comes again, and in how many milliseconds the next is due, or -1
    */
   millraceBeat: {
     numberOfKeys: 1,
@@ -199,6 +175,7 @@ if stands == 1 then
   local ends = string.match(redis.call('HGET', consumers, ARGV[4]), '^%S+ (%S+)')
   if ends - time < ARGV[6] / 2 then isLate = 1 end
   redis.call('HSET', consumers, ARGV[4], string.format('%s %d %s', ARGV[5], time + ARGV[6], ARGV[7]))
+  redis.call('PERSIST', consumers)
 end
 local nextEnd = -1
 local all = redis.call('HGETALL', consumers)
@@ -217,11 +194,15 @@ for i = 1, #all, 2 do
         redis.call('HSET', consumers, '~' .. incarnation, time + 5000)
         left = 5000
       end
+    elseif left <= 0 then
+      left = 500
     end
     if left > 0 and (nextEnd < 0 or left < nextEnd) then nextEnd = left end
   end
 end
-return { stands, nextEnd, isLate }`,
+local first = redis.call('ZRANGE', base .. 'delayed', 0, 0, 'WITHSCORES')
+local due = first[2] and math.max(0, first[2] - time) or -1
+return { stands, nextEnd, isLate, redis.call('EXISTS', base .. 'again'), due }`,
   },
   /**
    * Ends as a consumer: what it still holds goes back, uncharged. Who is the last clears away what others have left.
@@ -238,7 +219,11 @@ putBack(base, base .. (stands == 1 and 'in-process:' .. name or 'nothing'), base
 if stands == 1 then redis.call('HDEL', consumers, name) end
 local others = redis.call('HKEYS', consumers)
 for _, other in ipairs(others) do
-  if string.sub(other, 1, 1) ~= '~' then return stands end
+  if string.sub(other, 1, 1) ~= '~' then
+    -- Who lives says so soon; what the dead have left is cleared away by who comes next, or goes by itself.
+    redis.call('EXPIRE', consumers, 604800)
+    return stands
+  end
 end
 for _, ghost in ipairs(others) do
   putBack(base, base .. 'nothing', base .. 'landing:' .. string.sub(ghost, 2), false, 0, channel)
@@ -253,12 +238,11 @@ type Arg = string | number | Buffer;
 declare module 'ioredis' {
   interface RedisCommander<Context> {
     millraceTakeBuffer(...args: Arg[]): Result<Buffer | number | null, Context>;
-    millraceAdoptBuffer(...args: Arg[]): Result<Buffer | number, Context>;
     millraceHanded(...args: Arg[]): Result<number, Context>;
     millraceAck(...args: Arg[]): Result<number, Context>;
     millraceReturn(...args: Arg[]): Result<number, Context>;
     millraceJoin(...args: Arg[]): Result<number, Context>;
-    millraceBeat(...args: Arg[]): Result<[number, number, 0 | 1], Context>;
+    millraceBeat(...args: Arg[]): Result<[number, number, 0 | 1, 0 | 1, number], Context>;
     millraceLeave(...args: Arg[]): Result<number, Context>;
   }
 }

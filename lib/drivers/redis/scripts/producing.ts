@@ -1,10 +1,10 @@
 import type { Result } from 'ioredis';
 import { COUNT, DELAY, NOW, SETTLE, STANDING, TELL } from './shared.ts';
 
-/** Totals and, once a second, a mark of when they were what: of no more than 60, and none that the front of the queue has passed. */
+/** Totals and, once a second, a mark of when the list was what: of no more than 60, and none that its front has passed. */
 const MARK = `
 local function mark(queue, marks, time, n)
-  local before = redis.call('HINCRBY', marks, 'pushed', n) - n
+  local before = redis.call('HINCRBY', marks, 'listed', n) - n
   local marked = redis.call('HGET', marks, 'marked')
   if marked and time - marked < 1000 then return end
   local front = before + n - redis.call('LLEN', queue)
@@ -18,7 +18,7 @@ local function mark(queue, marks, time, n)
   end
   kept[#kept + 1] = string.format('%d:%d', time, before)
   redis.call('HSET', marks, 'marked', time, 'times', table.concat(kept, ' '), 'layout', 1)
-  redis.call('EXPIRE', marks, 86400)
+  redis.call('EXPIRE', marks, 604800)
 end
 `;
 
@@ -32,6 +32,7 @@ local function store(whole)
   local first, last = tonumber(ARGV[3]), math.max(tonumber(redis.call('GET', record) or 0), tonumber(ARGV[4]))
   local given = #ARGV - HEAD
   local skipped = last - first + 1
+  if skipped >= given then redis.call('EXPIRE', record, ARGV[5]) end
   if skipped < 0 or skipped >= given then return last end
   local n, max, milliseconds, time = given - skipped, tonumber(ARGV[6]), tonumber(ARGV[7]), now(ARGV[1])
   if max > 0 and milliseconds == 0 then
@@ -47,7 +48,8 @@ local function store(whole)
     for i = from, to, 4000 do redis.call(ARGV[2], queue, unpack(ARGV, i, math.min(i + 3999, to))) end
   end
   redis.call('SET', record, last + n, 'EX', ARGV[5])
-  mark(queue, marks, time, n)
+  redis.call('HINCRBY', marks, 'pushed', n)
+  if milliseconds == 0 then mark(queue, marks, time, n) else redis.call('EXPIRE', marks, 604800) end
   return last + n
 end
 `;

@@ -4,7 +4,7 @@
  * What waits in `again` is an entry: '<attempts> <deaths> <bytes>'; `delayed` has the same behind a unique '<time>.<n> ' that keeps
  * the order of equal times. A holding's field '<n>' is a parcel: what one take moved, as a MessagePack array, of which the last element
  * is a letter ('a': entries, 'q': plain items) and the time; its field '<n>*' has a bit for each of them that is settled. Its field 'handed' says
- * up to which of them all (parcel and index) a handler may have seen them, its field 'adopted' which parcel last came of what landed.
+ * up to which of them all (parcel and index) a handler may have seen them.
  */
 
 /** The server's time in milliseconds, moved by an offset that is 0 outside tests. */
@@ -22,7 +22,7 @@ local function tell(channel, what) redis.pcall('PUBLISH', channel, what) end
 
 /** Puts an entry where it is due later; tells of it where it is the first. What one script puts there keeps its order, and any bytes. */
 export const DELAY = `
-local delays = 0
+local delays, told = 0, nil
 local function delay(delayed, time, milliseconds, entry, channel)
   local due = time + milliseconds
   local clock = redis.call('TIME')
@@ -31,15 +31,17 @@ local function delay(delayed, time, milliseconds, entry, channel)
     delays = delays + 1
     member = string.format('%d%06d.%05d ', clock[1], clock[2], delays) .. entry
   until redis.call('ZADD', delayed, 'NX', due, member) == 1
+  if delays > 1 and milliseconds == told then return end
   if tonumber(redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2]) == due then tell(channel, 'due ' .. milliseconds) end
+  told = milliseconds
 end
 `;
 
-/** Adds to a total. A queue that is out of use for a day forgets its totals. */
+/** Adds to a total. A queue that is out of use for a week forgets its totals. */
 export const COUNT = `
 local function count(marks, total, n)
   redis.call('HINCRBY', marks, total, n)
-  redis.call('EXPIRE', marks, 86400)
+  redis.call('EXPIRE', marks, 604800)
 end
 `;
 
@@ -52,7 +54,10 @@ local function standing(consumers, name, incarnation)
 end
 `;
 
-/** The items of a parcel, and whether they are entries. */
+/**
+ * The items of a parcel, whether they are entries, and since when they are held; how many there are; some of them, without unpacking the
+ * others, which would take long where they are large.
+ */
 export const UNPACK = `
 local function unpacked(parcel)
   local items = cmsgpack.unpack(parcel)
@@ -66,6 +71,25 @@ end
 local function parts(entry)
   local attempts, deaths, bytes = string.match(entry, '^(%d+) (%d+) (.*)$')
   return tonumber(attempts), tonumber(deaths), bytes
+end
+local function elements(parcel)
+  local head = string.byte(parcel)
+  if head == 0xdc then return string.byte(parcel, 2) * 256 + string.byte(parcel, 3) - 1, 4 end
+  if head == 0xdd then return tonumber(struct.unpack('>I4', string.sub(parcel, 2, 5))) - 1, 6 end
+  return head % 16 - 1, 2
+end
+local function pick(parcel, wanted)
+  local found, count, at = {}, elements(parcel)
+  for i = 1, count do
+    local kind, length = string.byte(parcel, at), nil
+    if kind < 0xc0 then length, at = kind % 32, at + 1
+    elseif kind == 0xd9 then length, at = string.byte(parcel, at + 1), at + 2
+    elseif kind == 0xda then length, at = string.byte(parcel, at + 1) * 256 + string.byte(parcel, at + 2), at + 3
+    else length, at = struct.unpack('>I4', string.sub(parcel, at + 1, at + 4)), at + 5 end
+    if wanted[i] then found[i] = string.sub(parcel, at, at + length - 1) end
+    at = at + length
+  end
+  return found, string.sub(parcel, -14, -14) == 'a'
 end
 local function isSet(mask, index)
   if not mask then return false end
@@ -105,11 +129,11 @@ end
 
 /**
  * Puts what an incarnation holds back to the front, in order. If it has died, what a handler may have seen of it counts as an attempt,
- * and as a death; after the last attempt that makes a dead letter. What has landed and was not heard of since counts as seen.
+ * and as a death; after the last attempt that makes a dead letter.
  */
 export const PUT_BACK = `
 local function putBack(base, holdings, landing, died, maxAttempts, channel)
-  local parcels, masks, seenParcel, seenIndex, moved = {}, {}, 0, 0, 0
+  local parcels, masks, letters, seenParcel, seenIndex, moved = {}, {}, {}, 0, 0, 0
   local function give(entry, isEntry, seen)
     local attempts, deaths, bytes = 0, 0, entry
     if isEntry then attempts, deaths, bytes = parts(entry) end
@@ -118,14 +142,14 @@ local function putBack(base, holdings, landing, died, maxAttempts, channel)
       attempts, deaths = attempts + 1, deaths + 1
       if attempts >= maxAttempts then
         local reason = 'attempt ' .. attempts .. ' of ' .. maxAttempts .. ' failed: its consumer died'
-        count(base .. 'marks', 'settled', 1)
-        return bury(base .. 'dead', bytes, reason, attempts)
+        letters[#letters + 1] = { bytes, reason, attempts }
+        return
       end
     end
     redis.call('RPUSH', base .. 'again', attempts .. ' ' .. deaths .. ' ' .. bytes)
   end
   local landed = redis.call('LRANGE', landing, 0, -1)
-  for i = 1, #landed do give(landed[i], false, true) end
+  for i = 1, #landed do give(landed[i], false, false) end
   local all = redis.call('HGETALL', holdings)
   for i = 1, #all, 2 do
     local field, value = all[i], all[i + 1]
@@ -134,7 +158,7 @@ local function putBack(base, holdings, landing, died, maxAttempts, channel)
       seenParcel, seenIndex = tonumber(parcel), tonumber(index)
     elseif string.sub(field, -1) == '*' then
       masks[tonumber(string.sub(field, 1, -2))] = value
-    elseif field ~= 'adopted' then
+    else
       parcels[#parcels + 1] = { tonumber(field), value }
     end
   end
@@ -148,6 +172,8 @@ local function putBack(base, holdings, landing, died, maxAttempts, channel)
     end
   end
   redis.call('DEL', holdings, landing)
+  for i = #letters, 1, -1 do bury(base .. 'dead', unpack(letters[i])) end
+  if #letters > 0 then count(base .. 'marks', 'settled', #letters) end
   if moved > 0 then tell(channel, 'again') end
 end
 `;

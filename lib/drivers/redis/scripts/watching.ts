@@ -37,10 +37,11 @@ ${NOW}${UNPACK}
 local time = now(ARGV[1])
 local length, again = redis.call('LLEN', KEYS[1]), redis.call('LLEN', KEYS[2])
 local pushed = tonumber(redis.call('HGET', KEYS[6], 'pushed') or 0)
+local front = tonumber(redis.call('HGET', KEYS[6], 'listed') or 0) - length
 local lag = 0
 if length > 0 then
   for at, total in string.gmatch(redis.call('HGET', KEYS[6], 'times') or '', '(%d+):(%d+)') do
-    if tonumber(total) <= pushed - length or lag == 0 then lag = math.max(0, time - at) end
+    if tonumber(total) <= front or lag == 0 then lag = math.max(0, time - at) end
   end
 end
 local dead = redis.call('XLEN', KEYS[4])
@@ -60,9 +61,8 @@ for i = 1, #all, 2 do
     for j = 1, #holdings, 2 do
       local field = holdings[j]
       if string.match(field, '^%d+$') then
-        local items, _, since = unpacked(holdings[j + 1])
-        oldest = math.max(oldest, time - since)
-        for k = 1, #items do
+        oldest = math.max(oldest, time - string.sub(holdings[j + 1], -13))
+        for k = 1, elements(holdings[j + 1]) do
           if not isSet(masks[field], k) then held = held + 1 end
         end
       end
@@ -86,6 +86,7 @@ if not found then return 0 end
 if ARGV[2] == '1' then
   redis.call('LPUSH', KEYS[1], found[2][2])
   count(KEYS[3], 'pushed', 1)
+  count(KEYS[3], 'listed', 1)
 end
 redis.call('XDEL', KEYS[2], ARGV[1])
 if redis.call('XLEN', KEYS[2]) == 0 then redis.call('DEL', KEYS[2]) end
