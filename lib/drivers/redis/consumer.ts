@@ -467,15 +467,15 @@ function lastFirst({ item: a }: Returned, { item: b }: Returned): number {
   return b.parcel.number - a.parcel.number || b.index - a.index;
 }
 
-/** Those of each parcel, in the order of the first of them. */
+/** Those of one parcel that follow each other together: the order in which they were settled stays. */
 function byParcel(returned: readonly Returned[]): Returned[][] {
-  const parcels = new Map<Parcel, Returned[]>();
+  const parts: Returned[][] = [];
   for (const one of returned) {
-    const items = parcels.get(one.item.parcel);
-    if (items) items.push(one);
-    else parcels.set(one.item.parcel, [one]);
+    const last = parts.at(-1);
+    if (last?.[0]?.item.parcel === one.item.parcel) last.push(one);
+    else parts.push([one]);
   }
-  return [...parcels.values()];
+  return parts;
 }
 
 function detailOf(outcome: Returned['outcome']): string | number {
