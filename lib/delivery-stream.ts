@@ -29,6 +29,9 @@ import { StreamIterator } from './stream-iterator.ts';
 import { addAbortSignal, Readable, whenClosed } from './streams.ts';
 import { Deadline, within } from './timeout.ts';
 
+/** For how many turns of the event loop a paused stream, of which all is settled, goes on asking: a pipe is paused for as long. */
+const MOMENT = 2;
+
 /**
  * A Readable of {@link Delivery deliveries}: items of a queue that are held until they are settled, and never lost: at least once.
  *
@@ -92,6 +95,7 @@ export class DeliveryStream<Out = any> extends Readable {
   #stopping = false;
   #settledAll: (() => void) | undefined;
   #watch: NodeJS.Timeout | undefined;
+  #idling = false;
   readonly #warned = new Set<string>();
   #closing: Promise<void> | undefined;
   #patience = CLOSE_TIMEOUT;
@@ -290,6 +294,13 @@ export class DeliveryStream<Out = any> extends Readable {
     return this.#paused && this.#unsettled <= this.#ahead && this.listenerCount('readable') === 0;
   }
 
+  /** Stops an ask that nobody wants, unless somebody does in a moment. */
+  #stopIdling(patience: number): void {
+    this.#idling = patience > 0;
+    if (patience > 0) setImmediate(() => this.#stopIdling(patience - 1));
+    else this.#stopIdleAsk();
+  }
+
   #stopIdleAsk(): void {
     if (this.#receiving && this.#isIdle) this.#consumer?.cancel();
   }
@@ -367,7 +378,7 @@ export class DeliveryStream<Out = any> extends Readable {
     this.#pace.add(this.#settlements - this.#counted);
     this.#counted = this.#settlements;
     this.#ask();
-    this.#stopIdleAsk();
+    if (this.#receiving && this.#isIdle && !this.#idling) this.#stopIdling(MOMENT);
     this.#checkSettledAll();
   }
 

@@ -123,6 +123,8 @@ describeEach('DeliveryStream', (broker) => {
     const [first] = await deliveries;
     stream.pause();
     await first?.ack();
+    // A pipe is paused for moments, too, so it is not believed at once.
+    for (const _ of numbers(3)) await nextTurn();
     await push(connection, queue, [1, 2]);
     const held = 2 - (await drain(connection, queue)).length;
     // A take that was under way may have met the first.

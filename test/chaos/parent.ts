@@ -7,7 +7,7 @@ export function settings<Settings>(): Settings {
 }
 
 export function say(message: Message): void {
-  // Nobody is left to hear it when the parent has asked us to end, which we may not have noticed yet.
+  // When the parent has asked us to end, nobody is left to hear it.
   if (process.connected) process.send?.(message, undefined, undefined, () => {});
 }
 

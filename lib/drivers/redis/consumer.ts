@@ -37,6 +37,11 @@ function deferred<T>(): Deferred<T> {
 /** What a take has found: items; or something that is to be delivered alone, when nothing else is held. */
 type Found = readonly RedisHeld[] | 'suspect';
 
+/** A call of `receive`. */
+interface Call {
+  isCancelled: boolean;
+}
+
 interface Take {
   readonly number: number;
   readonly max: number;
@@ -82,9 +87,9 @@ export class RedisConsumer implements Consumer {
   /** What is held, as far as it is known here, by number. */
   readonly #parcels = new Map<number, Parcel>();
   #number = 0;
-  /** Aborted to end the call under way, and to end its waiting. */
-  #receiving = new AbortController();
-  #waiting = new AbortController();
+  /** The call under way, and what ends its waiting. */
+  #call: Call = { isCancelled: false };
+  #waiting: AbortController | undefined;
   #failures = 0;
   #failedAt = Number.NEGATIVE_INFINITY;
   /** Whether more can be had, or less is held, than when it was last asked; and who is told. */
@@ -116,14 +121,14 @@ export class RedisConsumer implements Consumer {
   }
 
   receive(max: number): Promise<readonly RedisHeld[]> {
-    this.#receiving = new AbortController();
-    const receiving = this.#receive(max, this.#receiving.signal);
+    this.#call = { isCancelled: false };
+    const receiving = this.#receive(max, this.#call);
     this.#current = receiving.catch(() => {});
     return receiving;
   }
 
   cancel(): void {
-    this.#receiving.abort();
+    this.#call.isCancelled = true;
     this.#wake();
   }
 
@@ -183,18 +188,18 @@ export class RedisConsumer implements Consumer {
     };
   }
 
-  async #receive(max: number, signal: AbortSignal): Promise<readonly RedisHeld[]> {
-    while (!signal.aborted && !this.#closed) {
+  async #receive(max: number, call: Call): Promise<readonly RedisHeld[]> {
+    while (!call.isCancelled && !this.#closed) {
       this.#isWoken = false;
       this.#isFreed = false;
       const found = this.#holdsSuspect ? 'suspect' : await this.#ask(max);
       if (found !== 'suspect' && found.length > 0) return found;
       // What has happened meanwhile may have made the answer untrue.
-      if (this.#isWoken || signal.aborted) continue;
+      if (this.#isWoken || call.isCancelled) continue;
       if (found === 'suspect') {
-        if (!this.#isFreed) await this.#change(signal);
+        if (!this.#isFreed) await this.#change();
       } else {
-        await this.#wait(signal);
+        await this.#wait(call);
       }
     }
     return [];
@@ -205,15 +210,10 @@ export class RedisConsumer implements Consumer {
     return false;
   }
 
-  /** Resolves when less is held, or something comes again, or `signal` is aborted. */
-  #change(signal: AbortSignal): Promise<void> {
+  /** Resolves when less is held, or something comes again, or the call is cancelled. */
+  #change(): Promise<void> {
     return new Promise((resolve) => {
-      const changed = (): void => {
-        signal.removeEventListener('abort', changed);
-        resolve();
-      };
-      this.#onChange = changed;
-      signal.addEventListener('abort', changed, { once: true });
+      this.#onChange = resolve;
     });
   }
 
@@ -227,22 +227,25 @@ export class RedisConsumer implements Consumer {
   }
 
   /** Waits until an item has landed, or there may be something else to take. */
-  async #wait(signal: AbortSignal): Promise<void> {
-    this.#waiting = new AbortController();
+  async #wait(call: Call): Promise<void> {
+    const waiting = new AbortController();
+    this.#waiting = waiting;
     const pop = (client: BlockingClient, milliseconds: number): Promise<Buffer | null> =>
       client.move(this.#keys.queue, this.#lease.landing, milliseconds);
     try {
       let landed: Buffer | null | undefined;
       do {
-        landed = await waitOnce(this.#clients, this.#waiting.signal, pop);
+        landed = await waitOnce(this.#clients, waiting.signal, pop);
         // A pop of which the answer was lost may land something yet; and who was away for long must see how things stand.
-      } while (landed === null && !this.#waiting.signal.aborted && !this.#echoes && this.#lease.isFresh);
+      } while (landed === null && !waiting.signal.aborted && !this.#echoes && this.#lease.isFresh);
       this.#failures = 0;
     } catch (error) {
       this.#failedAt = performance.now();
-      if (signal.aborted || this.#waiting.signal.aborted) return;
+      if (call.isCancelled || waiting.signal.aborted) return;
       await this.#clients.recover(error, this.#failures, this.#closing.signal);
       this.#failures += 1;
+    } finally {
+      this.#waiting = undefined;
     }
   }
 
@@ -253,7 +256,7 @@ export class RedisConsumer implements Consumer {
   /** Something comes again: who waits for the queue looks. */
   #wake(): void {
     this.#isWoken = true;
-    this.#waiting.abort();
+    this.#waiting?.abort();
     this.#onChange?.();
   }
 
