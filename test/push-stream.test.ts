@@ -334,7 +334,11 @@ describeEach('PushStream', (broker) => {
         got.push(value);
         if (value === 'later') break;
       }
-      assert.deepEqual(got, ['now', 'sooner', 'later']);
+      assert.ok(got.includes('now'));
+      assert.deepEqual(
+        got.filter((value) => value !== 'now'),
+        ['sooner', 'later'],
+      );
       assert.ok(Date.now() - start >= 149);
     });
 
