@@ -1,4 +1,4 @@
-import type { Consumer, Held, Outcome } from './driver.ts';
+import type { Consumer, DriverConnection, Held, Outcome } from './driver.ts';
 import { type MillraceError, messageOf } from './errors.ts';
 import { milliseconds, unchecked, withDefaults } from './options.ts';
 
@@ -170,6 +170,11 @@ export class Share {
 
   get isOpen(): boolean {
     return !this.#settled && this.receipt.isHeld;
+  }
+
+  /** Whether a connection holds it, which so can settle it in the step that stores what was made of it. */
+  isHeldBy(connection: DriverConnection | undefined): boolean {
+    return this.receipt.consumer.connection === connection;
   }
 
   /** Its part is done: the receipt is acknowledged with the last one. */

@@ -26,7 +26,7 @@ export class Hop {
 
   add(share: Share): void {
     this.#shares.push(share);
-    if (!this.#isOne(share)) return;
+    if (!share.isHeldBy(this.#connection)) return;
     share.close();
     if (share.receipt.open > 0) return;
     share.receipt.claim();
@@ -47,17 +47,13 @@ export class Hop {
       if (stored) receipt.settleClaim(true);
       else receipt.lose(lost(receipt.holder.queue));
     }
-    if (stored) for (const share of this.#shares) if (!this.#isOne(share)) void share.ack();
+    if (stored) for (const share of this.#shares) if (!share.isHeldBy(this.#connection)) void share.ack();
   }
 
   /** The command has failed: all is as before. */
   undo(): void {
-    for (const share of this.#shares) if (this.#isOne(share)) share.reopen();
+    for (const share of this.#shares) if (share.isHeldBy(this.#connection)) share.reopen();
     for (const receipt of this.#receipts) receipt.settleClaim(false);
-  }
-
-  #isOne({ receipt }: Share): boolean {
-    return receipt.consumer.connection === this.#connection;
   }
 }
 

@@ -4,7 +4,7 @@ import { type Connection, connectionFor, internal, requireSupport } from './conn
 import type { Delivery, Share } from './delivery.ts';
 import type { Body, DriverConnection, Sender } from './driver.ts';
 import { MillraceError } from './errors.ts';
-import { Hop, type Item, lost, Parts } from './hop.ts';
+import { Hop, lost, Parts } from './hop.ts';
 import {
   abortSignal,
   CLOSE_TIMEOUT,
@@ -312,17 +312,17 @@ export class PushStream<In = any> extends Writable {
       this.#encoded = undefined;
       if (body !== undefined) {
         const share = shareIn(write);
-        const consumer = share && this.#isOne(share) ? share.receipt.consumer : undefined;
+        const consumer = share?.isHeldBy(this.#hopping) ? share.receipt.consumer : undefined;
         const delay = this.#delayOf(write);
         if (share && consumer && share.receipt.open > 1 && !share.receipt.isScattered) {
           this.#parts.add({ write, body, share });
         } else {
-          if (batch && !batch.takes(body, delay, consumer)) {
+          batch ??= new Batch(delay, consumer);
+          if (!batch.take(body, delay, consumer)) {
             this.#encoded = body;
             break;
           }
-          batch ??= new Batch(delay, consumer);
-          this.#add(batch, { write, body, share });
+          this.#note(batch, write, share);
         }
       }
       this.#taken += 1;
@@ -339,15 +339,16 @@ export class PushStream<In = any> extends Writable {
       for (const item of items) {
         if (!this.#isAlive(item.write)) continue;
         batch ??= new Batch(this.#delayOf(item.write), item.share?.receipt.consumer);
-        this.#add(batch, item);
+        batch.bodies.push(item.body);
+        this.#note(batch, item.write, item.share);
       }
       if (batch) return batch;
     }
     return undefined;
   }
 
-  #add(batch: Batch, { write, body, share }: Item): void {
-    batch.add(body);
+  /** Notes what is to become of a write that is stored by a batch, and who wants to hear of it. */
+  #note(batch: Batch, write: unknown, share: Share | undefined): void {
     if (share) {
       batch.hop ??= new Hop(this.#hopping);
       batch.hop.add(share);
@@ -357,11 +358,6 @@ export class PushStream<In = any> extends Writable {
 
   #delayOf(write: unknown): number {
     return (write instanceof Write ? write.delay : undefined) ?? this.#options.delay;
-  }
-
-  /** Whether a delivery is held where it can be settled as it is stored here. */
-  #isOne({ receipt }: Share): boolean {
-    return receipt.consumer.connection === this.#hopping;
   }
 
   /** Whether a write is to be stored: not where it is a delivery that is not held any more. */

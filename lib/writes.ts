@@ -92,13 +92,13 @@ export class Batch {
     this.#consumer = consumer;
   }
 
-  /** Whether an item can go along. */
-  takes(body: Body, delay: number, consumer: unknown): boolean {
-    return delay === this.delay && consumer === this.#consumer && this.#bytes + cost(body) <= BATCH_BYTES;
-  }
-
-  add(body: Body): void {
-    this.#bytes += cost(body);
+  /** Takes an item along, if it can: the first always. */
+  take(body: Body, delay: number, consumer: unknown): boolean {
+    const bytes = this.#bytes + cost(body);
+    const fits = delay === this.delay && consumer === this.#consumer && bytes <= BATCH_BYTES;
+    if (!fits && this.bodies.length > 0) return false;
+    this.#bytes = bytes;
     this.bodies.push(body);
+    return true;
   }
 }
