@@ -69,6 +69,8 @@ export const deliveryChecks = {
 /** The defaults of the options. */
 export const deliveryDefaults = {
   ...streamDefaults,
+  // Some are with the handlers while the next are on their way.
+  highWaterMark: 512,
   leaseTimeout: 30_000,
   maxAttempts: 5,
   backoff: doubling,

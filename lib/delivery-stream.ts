@@ -35,7 +35,7 @@ const MOMENT = 2;
 /**
  * A Readable of {@link Delivery deliveries}: items of a queue that are held until they are settled, and never lost: at least once.
  *
- * - At most `highWaterMark` (default 256, at least 1) are unsettled at a time, in the stream and in the hands of handlers together;
+ * - At most `highWaterMark` (default 512, at least 1) are unsettled at a time, in the stream and in the hands of handlers together;
  *   each that is settled makes room for another. Of those it takes from the queue only as many ahead as are settled in about 10 ms,
  *   so that nobody else waits for them in vain. They do not count as `readableLength`.
  * - Who dies, or does not reach the broker for `leaseTimeout`, has what it held delivered again, to any other. Of that only what a
@@ -217,7 +217,9 @@ export class DeliveryStream<Out = any> extends Readable {
 
   override _read(): void {
     this.#wanted = true;
-    this.#flow();
+    // What is pushed while Node reads goes through its buffer, and costs a tick each: who gets what comes as it comes gets it after that.
+    if (!this.readableFlowing || this.#ahead === 0) this.#flow();
+    else process.nextTick(() => this.#flow());
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
@@ -370,7 +372,7 @@ export class DeliveryStream<Out = any> extends Readable {
     this.#settlements += 1;
     if (this.#turning) return;
     this.#turning = true;
-    process.nextTick(() => this.#turn());
+    setImmediate(() => this.#turn());
   }
 
   #turn(): void {

@@ -1,3 +1,4 @@
+import { Bag, type Bagged } from './bag.ts';
 import { type Delivery, type Receipt, type Share, shareOf } from './delivery.ts';
 import { invalidType, MillraceError } from './errors.ts';
 import { type Check, type Filled, integer, withDefaults } from './options.ts';
@@ -35,10 +36,11 @@ export const handler: Check = (value, name) => {
 type Callback = (error?: Error | null) => void;
 
 /** A delivery that is being worked on. */
-class Task {
+class Task implements Bagged {
   readonly delivery: Delivery;
   readonly share: Share;
-  timer: NodeJS.Timeout | undefined;
+  place = -1;
+  timer: NodeJS.Timeout | undefined = undefined;
 
   constructor(delivery: Delivery, share: Share) {
     this.delivery = delivery;
@@ -65,7 +67,7 @@ export class Handling {
   readonly #concurrency: number;
   readonly #timeout: number | undefined;
   readonly #handled: Handled;
-  readonly #running = new Set<Task>();
+  readonly #running = new Bag<Task>();
   /** Asks for the next delivery, as soon as there is room for it. */
   #accept: Callback | undefined;
   #waking = false;
@@ -113,8 +115,7 @@ export class Handling {
   /** Gives up what is being worked on: signals are aborted, and deliveries put back. */
   giveUp(): void {
     const why = new MillraceError('CLOSED', 'The stream that the handler worked for is closed');
-    for (const task of this.#running) {
-      this.#running.delete(task);
+    for (const task of this.#running.empty()) {
       clearTimeout(task.timer);
       void task.delivery.release();
       task.share.receipt.abort(why);
@@ -131,22 +132,18 @@ export class Handling {
     const { delivery } = task;
     try {
       const result = this.#handler(delivery.value as never, delivery as Delivery<never>);
-      if (isThenable(result)) void this.#await(task, result);
+      if (isThenable(result)) this.#await(task, result);
       else this.#fulfil(task, result);
     } catch (error) {
       this.#fail(task, error);
     }
   }
 
-  async #await(task: Task, result: PromiseLike<unknown>): Promise<void> {
-    let value: unknown;
-    try {
-      value = await result;
-    } catch (error) {
-      this.#fail(task, error);
-      return;
-    }
-    this.#fulfil(task, value);
+  #await(task: Task, result: PromiseLike<unknown>): void {
+    result.then(
+      (value) => this.#fulfil(task, value),
+      (error) => this.#fail(task, error),
+    );
   }
 
   #fulfil(task: Task, result: unknown): void {

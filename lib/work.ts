@@ -1,13 +1,12 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { AckStream } from './ack-stream.ts';
 import { connectionFor, requireSupport } from './connect.ts';
-import type { DeliveryOptions } from './delivery-options.ts';
+import { type DeliveryOptions, deliveryDefaults } from './delivery-options.ts';
 import { DeliveryStream } from './delivery-stream.ts';
 import { invalidType, MillraceError } from './errors.ts';
 import { type HandleOptions, type Handler, handleOptions, handler as handlerCheck } from './handling.ts';
 import { type CloseOptions, checkQueueName, closeTimeout } from './options.ts';
 import { type PushOptions, PushStream } from './push-stream.ts';
-import { streamDefaults } from './stream-options.ts';
 import { pipeline, type Writable, whenClosed } from './streams.ts';
 import { Deadline, within } from './timeout.ts';
 import { WorkTransform } from './work-transform.ts';
@@ -119,7 +118,7 @@ export function work<T = any>(
   const { concurrency, timeout, to, ...pulling } = options;
   handlerCheck(handler, 'handler');
   const handling = handleOptions({ concurrency, timeout } as HandleOptions);
-  const highWaterMark = Math.max(streamDefaults.highWaterMark, 2 * handling.concurrency);
+  const highWaterMark = Math.max(deliveryDefaults.highWaterMark, 2 * handling.concurrency);
   const { connection, codec, maxBytes } = pulling;
   if (to !== undefined) {
     checkQueueName(to);

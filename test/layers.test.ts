@@ -6,7 +6,7 @@ const lib = join(import.meta.dirname, '..', 'lib');
 
 /** The floors of the house, from the ground up. A file imports from its own floor and those below, as `connect.ts` says. */
 const FLOORS: readonly (readonly string[])[] = [
-  ['driver.ts', 'codec.ts', 'options.ts', 'errors.ts', 'streams.ts', 'stream-iterator.ts', 'timeout.ts'],
+  ['driver.ts', 'bag.ts', 'codec.ts', 'options.ts', 'errors.ts', 'streams.ts', 'stream-iterator.ts', 'timeout.ts'],
   [
     'connect.ts',
     'prefetch.ts',

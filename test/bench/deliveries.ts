@@ -18,7 +18,7 @@ function adding(count: number) {
   return { handler, all };
 }
 
-const RAW_TAKE = 128;
+const RAW_TAKE = 256;
 
 /** Handlers in lanes: when no more than one batch is held the next is asked for, and what is done goes with that. */
 async function drainRaw(url: string, queue: string, count: number): Promise<void> {
@@ -99,7 +99,7 @@ async function drainByForAwait(url: string, queue: string, count: number): Promi
   await all;
 }
 
-export const RAW = 'raw: the same scripts, 128 at a time';
+export const RAW = 'raw: the same scripts, 256 at a time';
 export const BULLMQ = 'BullMQ Worker';
 
 export const deliveries: Record<string, Case> = {

@@ -31,7 +31,7 @@ async function hopRaw(url: string, queue: string, count: number): Promise<void> 
     const { keys, args } = consumer.settlementOf(parcel);
     const first = next;
     next += items.length;
-    const how = [0, 'LPUSH', first, stored, 3600, 0, 0, `millrace:wake:{${target}}`];
+    const how = [0, 'LPUSH', first, stored, 3600, 0, 0, `millrace:wake:{${target}}`, 0];
     stored = await redis.millraceHop(target, record, ...where, ...keys, ...how, ...args, ...items);
   };
   const loop = async (): Promise<void> => {

@@ -22,19 +22,33 @@ type Arrived = (id: number, settle: () => unknown) => void;
 const nothing = (): void => {};
 
 /** A value that has been popped is settled. */
-function rawLine(url: string, arrived: Arrived): Line {
+function rawLine(url: string, arrived: Arrived, send?: Line['send']): Line {
   const consumer = new Redis(url);
-  return rawLineOf(new Redis(url), consumer, async () => {
+  const producer = new Redis(url);
+  return rawLineOf(send ?? listPusher(producer), [producer, consumer], async () => {
     const [, items] = (await consumer.blmpop(0, 1, QUEUE, 'RIGHT', 'COUNT', 1)) as [string, string[]];
     for (const item of items) arrived(JSON.parse(item).id, nothing);
   });
 }
 
+async function rawNumberedLine(url: string, arrived: Arrived): Promise<Line> {
+  const holder = await RawConsumer.join(url, QUEUE);
+  const line = rawLine(url, arrived, numberedPusher(holder));
+  return {
+    send: line.send,
+    async [Symbol.asyncDispose]() {
+      await line[Symbol.asyncDispose]();
+      await holder.close();
+    },
+  };
+}
+
 /** The plainest loop that loses nothing. */
 function rawLremLine(url: string, arrived: Arrived): Line {
   const consumer = new Redis(url);
+  const producer = new Redis(url);
   const held = `${QUEUE}:held`;
-  return rawLineOf(new Redis(url), consumer, async () => {
+  return rawLineOf(listPusher(producer), [producer, consumer], async () => {
     const item = (await consumer.blmove(QUEUE, held, 'RIGHT', 'LEFT', 0)) as string;
     await new Promise<void>((resolve) => {
       arrived(JSON.parse(item).id, () => consumer.lrem(held, 1, item).finally(resolve));
@@ -46,7 +60,7 @@ function rawLremLine(url: string, arrived: Arrived): Line {
 async function rawScriptsLine(url: string, arrived: Arrived): Promise<Line> {
   const holder = await RawConsumer.join(url, QUEUE);
   const consumer = new Redis(url);
-  return rawLineOf(holder.redis, consumer, async () => {
+  return rawLineOf(numberedPusher(holder), [holder.redis, consumer], async () => {
     await consumer.blmove(QUEUE, holder.landing, 'RIGHT', 'LEFT', 0);
     const parcel = (await holder.take(1)) as RawParcel;
     const job = parcel.jobs[0] as Job;
@@ -59,16 +73,29 @@ async function rawScriptsLine(url: string, arrived: Arrived): Promise<Line> {
   });
 }
 
-function rawLineOf(producer: Redis, consumer: Redis, consumeOne: () => Promise<void>): Line {
+function listPusher(producer: Redis): Line['send'] {
+  return (value) => producer.lpush(QUEUE, JSON.stringify(value));
+}
+
+/** Each item has a number, by which it is stored once. */
+function numberedPusher({ redis, keys }: RawConsumer): Line['send'] {
+  const record = keys.producer('raw');
+  let number = 0;
+  return (value) => {
+    const how = [0, 'LPUSH', number + 1, number++, 3600, 0, 0, keys.wake, 0];
+    return redis.millracePush(QUEUE, record, keys.marks, keys.delayed, ...how, JSON.stringify(value));
+  };
+}
+
+function rawLineOf(send: Line['send'], clients: readonly Redis[], consumeOne: () => Promise<void>): Line {
   const consume = async (): Promise<void> => {
     for (;;) await consumeOne();
   };
   const consuming = consume().catch(() => {});
   return {
-    send: (value) => producer.lpush(QUEUE, JSON.stringify(value)),
+    send,
     async [Symbol.asyncDispose]() {
-      producer.disconnect();
-      consumer.disconnect();
+      for (const client of clients) client.disconnect();
       await consuming;
     },
   };
@@ -98,6 +125,7 @@ function streamLineOf(connection: ReturnType<typeof connect>): Line {
 
 const lines: Record<string, (url: string, arrived: Arrived) => Line | Promise<Line>> = {
   raw: rawLine,
+  'raw-numbered': rawNumberedLine,
   'raw-lrem': rawLremLine,
   'raw-scripts': rawScriptsLine,
   streams: streamLine,

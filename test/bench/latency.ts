@@ -10,9 +10,13 @@ export interface Latency {
 }
 
 /** Cases of `latency-worker.ts`, as the tables have them; the first is what others are compared with. */
-const values = { raw: 'raw LPUSH → BLMPOP', streams: "send() → on('data')" };
+const values = {
+  'raw-numbered': 'raw: the same script → BLMPOP',
+  raw: 'raw LPUSH → BLMPOP',
+  streams: "send() → on('data')",
+};
 const deliveries = {
-  'raw-scripts': 'raw LPUSH → BLMOVE, then the same scripts',
+  'raw-scripts': 'raw: the same scripts, and BLMOVE',
   'raw-lrem': 'raw LPUSH → BLMOVE, then LREM',
   deliveries: "send() → on('data') → ack()",
 };

@@ -39,7 +39,7 @@ async function pushRawOnce(url: string, queue: string, count: number): Promise<v
   const record = keys.producer('raw');
   let stored = 0;
   await pushInBatches(count, async (items, first) => {
-    const how = [0, 'LPUSH', first + 1, stored, 3600, 0, 0, keys.wake];
+    const how = [0, 'LPUSH', first + 1, stored, 3600, 0, 0, keys.wake, 0];
     stored = await redis.millracePush(queue, record, keys.marks, keys.delayed, ...how, ...items);
   });
   await redis.unlink(record);

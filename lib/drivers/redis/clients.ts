@@ -42,7 +42,7 @@ const COMMANDS = {
 } as const satisfies RedisOptions;
 
 /** A client that blocks is thrown away when its connection breaks. */
-const BLOCKING = { ...PROFILE, retryStrategy: () => null } as const satisfies RedisOptions;
+const BLOCKING = { ...PROFILE, scripts, retryStrategy: () => null } as const satisfies RedisOptions;
 
 /** What a user's own client may have and ours must not: with these a pop is given up while it may still take an item. */
 const NO_TIMEOUTS = { commandTimeout: undefined, blockingTimeout: undefined, socketTimeout: undefined };

@@ -1,16 +1,13 @@
 import type { Redis } from 'ioredis';
+import { Bag } from '../../bag.ts';
 import type { Consumer, ConsumerOptions, DriverConnection, Held, Outcome } from '../../driver.ts';
 import { type RedisClients, unboundedAbortController } from './clients.ts';
 import { type Handed, Handing } from './handing.ts';
 import type { QueueKeys } from './keys.ts';
 import { Lease } from './lease.ts';
 import { Parcel, type RedisHeld } from './parcel.ts';
-import type { BlockingClient } from './pool.ts';
 import { clock } from './scripts/index.ts';
 import { waitOnce } from './waiting.ts';
-
-/** For how long after a failure a pop that nobody hears of any more may still land an item, in milliseconds. */
-const ECHO = 3000;
 
 /** For how many turns of the event loop settlements wait for more, where there are many. */
 const PATIENCE = 3;
@@ -39,6 +36,7 @@ type Found = readonly RedisHeld[] | 'suspect';
 
 /** A call of `receive`. */
 interface Call {
+  readonly max: number;
   isCancelled: boolean;
 }
 
@@ -47,6 +45,10 @@ interface Take {
   readonly max: number;
   /** How many of what comes a handler may see at once. */
   readonly atOnce: number;
+}
+
+/** A take whose caller waits for it. */
+interface AwaitedTake extends Take {
   readonly found: Deferred<Found>;
 }
 
@@ -54,7 +56,7 @@ interface Take {
 interface Turn {
   /** What is said of what is held; nothing once that is lost. */
   settlement: TurnSettlement | undefined;
-  readonly take: Take | undefined;
+  readonly take: AwaitedTake | undefined;
 }
 
 interface TurnSettlement {
@@ -84,14 +86,14 @@ export class RedisConsumer implements Consumer {
   readonly #onLost: (items: readonly Held[]) => void;
   readonly #closing = unboundedAbortController();
   readonly #unwatch: () => void;
-  /** What is held, as far as it is known here, by number. */
-  readonly #parcels = new Map<number, Parcel>();
+  /** What is held, as far as it is known here. */
+  readonly #parcels = new Bag<Parcel>();
+  /** The number of the last parcel: who asks goes by the next one until a parcel has it, so that none is left where nobody looks. */
   #number = 0;
   /** The call under way, and what ends its waiting. */
-  #call: Call = { isCancelled: false };
+  #call: Call = { max: 0, isCancelled: false };
   #waiting: AbortController | undefined;
   #failures = 0;
-  #failedAt = Number.NEGATIVE_INFINITY;
   /** Whether more can be had, or less is held, than when it was last asked; and who is told. */
   #isWoken = false;
   #isFreed = false;
@@ -102,7 +104,7 @@ export class RedisConsumer implements Consumer {
   #count = 0;
   #returned: Returned[] = [];
   #settling: Deferred<boolean> | undefined;
-  #take: Take | undefined;
+  #take: AwaitedTake | undefined;
   #scheduled = false;
   #turning: Promise<void> | undefined;
   #current: Promise<unknown> = Promise.resolve();
@@ -121,8 +123,8 @@ export class RedisConsumer implements Consumer {
   }
 
   receive(max: number): Promise<readonly RedisHeld[]> {
-    this.#call = { isCancelled: false };
-    const receiving = this.#receive(max, this.#call);
+    this.#call = { max, isCancelled: false };
+    const receiving = this.#receive(this.#call);
     this.#current = receiving.catch(() => {});
     return receiving;
   }
@@ -145,7 +147,7 @@ export class RedisConsumer implements Consumer {
   settle(held: Held, outcome: Outcome): Promise<boolean> {
     const item = held as RedisHeld;
     const { parcel } = item;
-    if (this.#parcels.get(parcel.number) !== parcel || this.#closed) return NO;
+    if (parcel.place < 0 || this.#closed) return NO;
     if (outcome.verb === 'ack') {
       if (parcel.acknowledge(item)) this.#acknowledged.push(parcel);
       this.#count += 1;
@@ -167,7 +169,7 @@ export class RedisConsumer implements Consumer {
   settlement(items: readonly Held[]): Settlement | undefined {
     const parts = new Map<Parcel, RedisHeld[]>();
     for (const item of items as readonly RedisHeld[]) {
-      if (this.#parcels.get(item.parcel.number) !== item.parcel) return undefined;
+      if (item.parcel.place < 0) return undefined;
       const part = parts.get(item.parcel);
       if (part) part.push(item);
       else parts.set(item.parcel, [item]);
@@ -188,25 +190,26 @@ export class RedisConsumer implements Consumer {
     };
   }
 
-  async #receive(max: number, call: Call): Promise<readonly RedisHeld[]> {
+  async #receive(call: Call): Promise<readonly RedisHeld[]> {
     while (!call.isCancelled && !this.#closed) {
       this.#isWoken = false;
       this.#isFreed = false;
-      const found = this.#holdsSuspect ? 'suspect' : await this.#ask(max);
+      const found = this.#holdsSuspect ? 'suspect' : await this.#ask(call);
       if (found !== 'suspect' && found.length > 0) return found;
       // What has happened meanwhile may have made the answer untrue.
       if (this.#isWoken || call.isCancelled) continue;
       if (found === 'suspect') {
         if (!this.#isFreed) await this.#change();
       } else {
-        await this.#wait(call);
+        const landed = await this.#wait(call);
+        if (landed.length > 0) return landed;
       }
     }
     return [];
   }
 
   get #holdsSuspect(): boolean {
-    for (const { isSuspect } of this.#parcels.values()) if (isSuspect) return true;
+    for (const { isSuspect } of this.#parcels) if (isSuspect) return true;
     return false;
   }
 
@@ -218,39 +221,41 @@ export class RedisConsumer implements Consumer {
   }
 
   /** Takes what there is, together with what else there is to say. */
-  #ask(max: number): Promise<Found> {
-    const atOnce = this.#handing.atOnce(max);
-    this.#take = { number: ++this.#number, max, atOnce, found: deferred() };
-    const { promise } = this.#take.found;
+  #ask(call: Call): Promise<Found> {
+    const take = { ...this.#newTake(call), found: deferred<Found>() };
+    this.#take = take;
     this.#turn();
-    return promise;
+    return take.found.promise;
   }
 
-  /** Waits until an item has landed, or there may be something else to take. */
-  async #wait(call: Call): Promise<void> {
+  #newTake({ max }: Call): Take {
+    return { number: this.#number + 1, max, atOnce: this.#handing.atOnce(max) };
+  }
+
+  /** Waits until an item has landed, or there may be something else to take, and takes what there is. */
+  async #wait(call: Call): Promise<readonly RedisHeld[]> {
     const waiting = new AbortController();
     this.#waiting = waiting;
-    const pop = (client: BlockingClient, milliseconds: number): Promise<Buffer | null> =>
-      client.move(this.#keys.queue, this.#lease.landing, milliseconds);
     try {
-      let landed: Buffer | null | undefined;
-      do {
-        landed = await waitOnce(this.#clients, waiting.signal, pop);
-        // A pop of which the answer was lost may land something yet; and who was away for long must see how things stand.
-      } while (landed === null && !waiting.signal.aborted && !this.#echoes && this.#lease.isFresh);
-      this.#failures = 0;
+      for (;;) {
+        const { incarnation, landing } = this.#lease;
+        const take = this.#newTake(call);
+        const answer = await waitOnce(this.#clients, waiting.signal, (client, milliseconds) =>
+          client.moveThen(this.#keys.queue, landing, milliseconds, (redis) => this.#sayTake(redis, take)),
+        );
+        this.#failures = 0;
+        if (answer === undefined || !this.#lease.stands(answer, incarnation)) return [];
+        const found = this.#found(take, answer);
+        if (found === 'suspect' || found.length > 0 || waiting.signal.aborted) return found === 'suspect' ? [] : found;
+      }
     } catch (error) {
-      this.#failedAt = performance.now();
-      if (call.isCancelled || waiting.signal.aborted) return;
+      if (call.isCancelled || waiting.signal.aborted) return [];
       await this.#clients.recover(error, this.#failures, this.#closing.signal);
       this.#failures += 1;
+      return [];
     } finally {
       this.#waiting = undefined;
     }
-  }
-
-  get #echoes(): boolean {
-    return performance.now() - this.#failedAt < ECHO;
   }
 
   /** Something comes again: who waits for the queue looks. */
@@ -400,7 +405,8 @@ export class RedisConsumer implements Consumer {
     if (answer === null) return [];
     if (!Buffer.isBuffer(answer)) return 'suspect';
     const parcel = Parcel.unpack(take.number, answer);
-    this.#parcels.set(parcel.number, parcel);
+    this.#number = parcel.number;
+    this.#parcels.add(parcel);
     this.#handing.said(parcel, take.atOnce);
     return parcel.items;
   }
@@ -412,7 +418,7 @@ export class RedisConsumer implements Consumer {
   }
 
   #forget(parcels: Iterable<Parcel>): void {
-    for (const parcel of parcels) if (parcel.isOver) this.#parcels.delete(parcel.number);
+    for (const parcel of parcels) if (parcel.isOver) this.#parcels.delete(parcel);
     this.#isFreed = true;
     this.#onChange?.();
   }
@@ -430,8 +436,8 @@ export class RedisConsumer implements Consumer {
 
   /** The lease has ended: what was held is with others. */
   #lose(): void {
-    const items = Array.from(this.#parcels.values(), (parcel) => parcel.open).flat();
-    this.#parcels.clear();
+    const parcels = this.#parcels.empty().sort((a, b) => a.number - b.number);
+    const items = parcels.flatMap((parcel) => parcel.open);
     this.#settling?.resolve(false);
     this.#clear();
     this.#wake();

@@ -71,11 +71,6 @@ export class Lease {
     return this.#keys.landing(this.#incarnation);
   }
 
-  /** Whether the server has been heard in the time of a lease. */
-  get isFresh(): boolean {
-    return performance.now() - this.#heard < this.#options.leaseTimeout;
-  }
-
   get isJoined(): boolean {
     return this.#isJoined;
   }

@@ -1,3 +1,4 @@
+import type { Bagged } from '../../bag.ts';
 import type { Held } from '../../driver.ts';
 
 /** What the last element of a parcel begins with, where its items are entries. */
@@ -20,7 +21,8 @@ export class RedisHeld implements Held {
 }
 
 /** What one take has moved: items with the number under which Redis keeps them for their consumer, until all are settled. */
-export class Parcel {
+export class Parcel implements Bagged {
+  place = -1;
   readonly number: number;
   readonly items: RedisHeld[] = [];
   /** Whether it is one item that is to be alone with its consumer. */

@@ -61,9 +61,25 @@ export class BlockingClient {
     ) as Promise<Popped | null>;
   }
 
-  /** Moves the rightmost item of a list to the left of another, waiting for one for at most `milliseconds`. */
-  move(from: string, to: string, milliseconds: number): Promise<Buffer | null> {
-    return this.#block('BLMOVE', from, to, 'RIGHT', 'LEFT', milliseconds / 1000) as Promise<Buffer | null>;
+  /**
+   * Moves the rightmost item of a list to the left of another, waiting for one for at most `milliseconds`; gives what is sent right
+   * behind that, in the same write, and carried out as soon as the wait is over.
+   */
+  async moveThen<Answer>(
+    from: string,
+    to: string,
+    milliseconds: number,
+    next: (redis: Redis) => Promise<Answer>,
+  ): Promise<Answer> {
+    const { stream } = this.#redis;
+    stream.cork();
+    const moving = this.#block('BLMOVE', from, to, 'RIGHT', 'LEFT', milliseconds / 1000);
+    const answering = next(this.#redis);
+    stream.uncork();
+    const [moved, answered] = await Promise.allSettled([moving, answering]);
+    if (moved.status === 'rejected') throw moved.reason;
+    if (answered.status === 'rejected') throw answered.reason;
+    return answered.value;
   }
 
   /**

@@ -17,6 +17,9 @@ const ANONYMOUS_TTL = 60 * 60;
 /** For how many seconds a command may be carried out late, that was on its way when its connection broke. */
 const LATE = 60;
 
+/** How often a queue is marked while it is pushed to, in milliseconds: what waits is known to be so old to about that. */
+const MARK = 1000;
+
 /** What a script says of a consumer that holds what it settles. */
 const STOOD = 1;
 
@@ -56,6 +59,7 @@ export class RedisSender implements Sender {
   /** Whether anything may have been sent twice. */
   #hasFailed = false;
   #refused: unknown;
+  #marked = Number.NEGATIVE_INFINITY;
   #failures = 0;
   #recovering: Promise<void> | undefined;
   #settled: (() => void) | undefined;
@@ -147,6 +151,7 @@ export class RedisSender implements Sender {
       this.#maxLength,
       options.delay ?? 0,
       this.#keys.wake,
+      this.#mayMark() ? 1 : 0,
     ];
     const last = settlement
       ? await client.millraceHop(...keys, ...settlement.keys, ...how, ...settlement.args, ...batch)
@@ -162,6 +167,14 @@ export class RedisSender implements Sender {
     if (count < batch.length) return;
     settlement?.conclude(STOOD);
     sending.resolve(true);
+  }
+
+  /** Whether it is time to mark the queue, as far as this sender knows. */
+  #mayMark(): boolean {
+    const now = performance.now() + clock.offset;
+    if (now - this.#marked < MARK) return false;
+    this.#marked = now;
+    return true;
   }
 
   /** Nothing was stored, for what it was made of is not held any more: there is a gap in the numbers. */

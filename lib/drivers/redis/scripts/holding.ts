@@ -4,8 +4,8 @@ import { BURY, COUNT, DELAY, NOW, PUT_BACK, SETTLE, STANDING, TELL, UNPACK } fro
 /** What a consumer takes, and settles. Memory does not grow by it, so a full server lets it pass. Each gives what {@link STANDING} says. */
 export const holding = {
   /**
-   * Moves items to what a consumer holds, as a parcel. If it has one of that number, its answer was lost: it is given again. What
-   * a pop has landed comes first, then what comes again, then the queue. An entry with two deaths behind it is
+   * Moves items to what a consumer holds, as a parcel. If it has one of that number, its answer was lost: it is given again; if it had
+   * one, this was said long ago, and comes too late. What a pop has landed comes first, then what comes again, then the queue. An entry with two deaths behind it is
    * given alone, to who holds nothing else.
    * KEYS  queue · again · consumers · holdings · landing
    * ARGV  clock offset · consumer · incarnation · number of the parcel · how many at most · how many of them a
@@ -18,8 +18,9 @@ export const holding = {
 ${NOW}${STANDING}${UNPACK}
 local stands = standing(KEYS[3], ARGV[2], ARGV[3])
 if stands < 0 then return stands end
-local lost = redis.call('HGET', KEYS[4], ARGV[4])
+local lost, last = unpack(redis.call('HMGET', KEYS[4], ARGV[4], 'last'))
 if lost then return lost end
+if last and tonumber(last) >= tonumber(ARGV[4]) then return false end
 local kind, items, max = 'q', {}, tonumber(ARGV[5])
 local landed = redis.call('LRANGE', KEYS[5], 0, -1)
 if #landed > 0 then
@@ -49,7 +50,7 @@ else
   end
 end
 local parcel = pack(kind, now(ARGV[1]), items)
-redis.call('HSET', KEYS[4], ARGV[4], parcel)
+redis.call('HSET', KEYS[4], ARGV[4], parcel, 'last', ARGV[4])
 if ARGV[6] ~= '0' and kind == 'q' then redis.call('HSET', KEYS[4], 'handed', ARGV[4] .. ' ' .. ARGV[6]) end
 return parcel`,
   },

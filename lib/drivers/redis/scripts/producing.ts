@@ -1,13 +1,16 @@
 import type { Result } from 'ioredis';
 import { COUNT, DELAY, NOW, SETTLE, STANDING, TELL } from './shared.ts';
 
-/** Totals and, once a second, a mark of when the list was what: of no more than 60, and none that its front has passed. */
+/**
+ * Once a second a mark of when the total of what was put into the list was what: of no more than 60, and none that the list's front has
+ * passed.
+ */
 const MARK = `
-local function mark(queue, marks, time, n)
-  local before = redis.call('HINCRBY', marks, 'listed', n) - n
+local function mark(queue, marks, time, total, n)
+  redis.call('EXPIRE', marks, 604800)
   local marked = redis.call('HGET', marks, 'marked')
   if marked and time - marked < 1000 then return end
-  local front = before + n - redis.call('LLEN', queue)
+  local front = total - redis.call('LLEN', queue)
   local kept = {}
   for at, total in string.gmatch(redis.call('HGET', marks, 'times') or '', '(%d+):(%d+)') do
     if tonumber(total) <= front then kept = {} end
@@ -16,15 +19,15 @@ local function mark(queue, marks, time, n)
   if #kept >= 60 then
     for i = 2, math.floor(#kept / 2) + 1 do table.remove(kept, i) end
   end
-  kept[#kept + 1] = string.format('%d:%d', time, before)
+  kept[#kept + 1] = string.format('%d:%d', time, total - n)
   redis.call('HSET', marks, 'marked', time, 'times', table.concat(kept, ' '), 'layout', 1)
-  redis.call('EXPIRE', marks, 604800)
 end
 `;
 
 /**
  * Stores the items of a producer that follow on the last it has stored; skips those that it has, refuses a gap. `last` is known
- * to be stored though the record may be gone. Answers with the number of the last that is stored.
+ * to be stored though the record may be gone. Answers with the number of the last that is stored. Each call of Redis costs a small push
+ * dear, so it is made only where it is needed.
  */
 const STORE = `
 local function store(whole)
@@ -34,22 +37,26 @@ local function store(whole)
   local skipped = last - first + 1
   if skipped >= given then redis.call('EXPIRE', record, ARGV[5]) end
   if skipped < 0 or skipped >= given then return last end
-  local n, max, milliseconds, time = given - skipped, tonumber(ARGV[6]), tonumber(ARGV[7]), now(ARGV[1])
+  local n, max, milliseconds = given - skipped, tonumber(ARGV[6]), tonumber(ARGV[7])
   if max > 0 and milliseconds == 0 then
     local length = redis.call('LLEN', queue)
     if whole and n > max - length and length > 0 then return last end
     if not whole then n = math.min(n, max - length) end
     if n <= 0 then return last end
   end
-  local from, to = HEAD + skipped + 1, HEAD + skipped + n
+  local from, to, total = HEAD + skipped + 1, HEAD + skipped + n, nil
   if milliseconds > 0 then
+    local time = now(ARGV[1])
     for i = from, to do delay(delayed, time, milliseconds, '0 0 ' .. ARGV[i], ARGV[8]) end
+    total = redis.call('HINCRBY', marks, 'postponed', n)
   else
     for i = from, to, 4000 do redis.call(ARGV[2], queue, unpack(ARGV, i, math.min(i + 3999, to))) end
+    total = redis.call('HINCRBY', marks, 'listed', n)
   end
   redis.call('SET', record, last + n, 'EX', ARGV[5])
-  redis.call('HINCRBY', marks, 'pushed', n)
-  if milliseconds == 0 then mark(queue, marks, time, n) else redis.call('EXPIRE', marks, 604800) end
+  if total == n or ARGV[9] == '1' then
+    if milliseconds == 0 then mark(queue, marks, now(ARGV[1]), total, n) else redis.call('EXPIRE', marks, 604800) end
+  end
   return last + n
 end
 `;
@@ -59,13 +66,14 @@ export const producing = {
    * Stores items once, however often they are sent, as far as there is room.
    * KEYS  queue · the producer's last number · marks · delayed
    * ARGV  clock offset · 'LPUSH' or 'RPUSH' · number of the first item · highest number known to be stored · for how many seconds
-   *       the last number is kept · the length at which the queue is full, or 0 · milliseconds of delay · channel · item…
+   *       the last number is kept · the length at which the queue is full, or 0 · milliseconds of delay · channel · '1' if the
+   *       queue may not have been marked for a second · item…
    * gives the number of the last item stored
    */
   millracePush: {
     numberOfKeys: 4,
     lua: `#!lua
-${NOW}${TELL}${DELAY}${MARK}${STORE.replaceAll('HEAD', '8')}
+${NOW}${TELL}${DELAY}${MARK}${STORE.replaceAll('HEAD', '9')}
 return store(false)`,
   },
   /**
@@ -79,17 +87,17 @@ return store(false)`,
     numberOfKeys: 7,
     lua: `#!lua
 ${NOW}${TELL}${DELAY}${MARK}${COUNT}${STANDING}${SETTLE}
-local head = 12 + 2 * tonumber(ARGV[12])
+local head = 13 + 2 * tonumber(ARGV[13])
 ${STORE.replaceAll('HEAD', 'head')}
 local lastGiven = tonumber(ARGV[3]) + #ARGV - head - 1
 local stored = tonumber(redis.call('GET', KEYS[2]) or 0)
 if stored >= lastGiven then return stored end
-local stands = standing(KEYS[5], ARGV[9], ARGV[10])
+local stands = standing(KEYS[5], ARGV[10], ARGV[11])
 if stands < 0 then return stands end
 local last = store(true)
 if last ~= lastGiven then return last end
-for i = 13, head, 2 do settle(KEYS[6], ARGV[i], ARGV[i + 1]) end
-count(KEYS[7], 'settled', ARGV[11])
+for i = 14, head, 2 do settle(KEYS[6], ARGV[i], ARGV[i + 1]) end
+count(KEYS[7], 'settled', ARGV[12])
 return last`,
   },
   /**

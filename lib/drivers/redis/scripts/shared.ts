@@ -4,7 +4,7 @@
  * What waits in `again` is an entry: '<attempts> <deaths> <bytes>'; `delayed` has the same behind a unique '<time>.<n> ' that keeps
  * the order of equal times. A holding's field '<n>' is a parcel: what one take moved, as a MessagePack array, of which the last element
  * is a letter ('a': entries, 'q': plain items) and the time; its field '<n>*' has a bit for each of them that is settled. Its field 'handed' says
- * up to which of them all (parcel and index) a handler may have seen them.
+ * up to which of them all (parcel and index) a handler may have seen them; 'last' is the highest number that a parcel had.
  */
 
 /** The server's time in milliseconds, moved by an offset that is 0 outside tests. */
@@ -158,7 +158,7 @@ local function putBack(base, holdings, landing, died, maxAttempts, channel)
       seenParcel, seenIndex = tonumber(parcel), tonumber(index)
     elseif string.sub(field, -1) == '*' then
       masks[tonumber(string.sub(field, 1, -2))] = value
-    else
+    elseif field ~= 'last' then
       parcels[#parcels + 1] = { tonumber(field), value }
     end
   end

@@ -36,17 +36,16 @@ return first[2] and math.max(0, first[2] - time) or -1`,
 ${NOW}${UNPACK}
 local time = now(ARGV[1])
 local length, again = redis.call('LLEN', KEYS[1]), redis.call('LLEN', KEYS[2])
-local pushed = tonumber(redis.call('HGET', KEYS[6], 'pushed') or 0)
-local front = tonumber(redis.call('HGET', KEYS[6], 'listed') or 0) - length
+local function total(name) return tonumber(redis.call('HGET', KEYS[6], name) or 0) end
+local pushed, front = total('listed') + total('postponed'), total('listed') - length
 local lag = 0
 if length > 0 then
-  for at, total in string.gmatch(redis.call('HGET', KEYS[6], 'times') or '', '(%d+):(%d+)') do
-    if tonumber(total) <= front or lag == 0 then lag = math.max(0, time - at) end
+  for at, before in string.gmatch(redis.call('HGET', KEYS[6], 'times') or '', '(%d+):(%d+)') do
+    if tonumber(before) <= front or lag == 0 then lag = math.max(0, time - at) end
   end
 end
 local dead = redis.call('XLEN', KEYS[4])
-local settled = tonumber(redis.call('HGET', KEYS[6], 'settled') or 0)
-local answer = { length + again, redis.call('ZCARD', KEYS[3]), dead, pushed, settled, lag }
+local answer = { length + again, redis.call('ZCARD', KEYS[3]), dead, pushed, total('settled'), lag }
 local all = redis.call('HGETALL', KEYS[5])
 for i = 1, #all, 2 do
   local name = all[i]
@@ -85,7 +84,6 @@ ${COUNT}local found = redis.call('XRANGE', KEYS[2], ARGV[1], ARGV[1])[1]
 if not found then return 0 end
 if ARGV[2] == '1' then
   redis.call('LPUSH', KEYS[1], found[2][2])
-  count(KEYS[3], 'pushed', 1)
   count(KEYS[3], 'listed', 1)
 end
 redis.call('XDEL', KEYS[2], ARGV[1])
