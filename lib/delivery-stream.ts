@@ -29,13 +29,16 @@ import { StreamIterator } from './stream-iterator.ts';
 import { addAbortSignal, Readable, whenClosed } from './streams.ts';
 import { Deadline, within } from './timeout.ts';
 
+/** In how many parts the broker is asked for as many as may be held: one is on its way while the handlers have the others, settled or not. */
+const PARTS = 4;
+
 /** For how many turns of the event loop a paused stream, of which all is settled, goes on asking: a pipe is paused for as long. */
 const MOMENT = 2;
 
 /**
  * A Readable of {@link Delivery deliveries}: items of a queue that are held until they are settled, and never lost: at least once.
  *
- * - At most `highWaterMark` (default 512, at least 1) are unsettled at a time, in the stream and in the hands of handlers together;
+ * - At most `highWaterMark` (default 1024, at least 1) are unsettled at a time, in the stream and in the hands of handlers together;
  *   each that is settled makes room for another. Of those it takes from the queue only as many ahead as are settled in about 10 ms,
  *   so that nobody else waits for them in vain. They do not count as `readableLength`.
  * - Who dies, or does not reach the broker for `leaseTimeout`, has what it held delivered again, to any other. Of that only what a
@@ -121,7 +124,7 @@ export class DeliveryStream<Out = any> extends Readable {
     this.#queue = queue;
     this.#options = checked;
     this.#codec = new ItemCodec(checked);
-    this.#prefetch = new Prefetch(checked.highWaterMark);
+    this.#prefetch = new Prefetch(checked.highWaterMark, PARTS);
     this.#holder = {
       queue,
       maxAttempts: checked.maxAttempts,

@@ -57,6 +57,8 @@ interface Turn {
   /** What is said of what is held; nothing once that is lost. */
   settlement: TurnSettlement | undefined;
   readonly take: AwaitedTake | undefined;
+  /** What the take has found. */
+  found: Found | undefined;
 }
 
 interface TurnSettlement {
@@ -305,11 +307,13 @@ export class RedisConsumer implements Consumer {
       returned: this.#returned,
       settling: this.#settling,
     };
-    const turn = { settlement, take: this.#take };
+    const turn: Turn = { settlement, take: this.#take, found: undefined };
     this.#take = undefined;
     this.#clear();
     this.#turning = this.#transmit(turn).finally(() => {
       this.#turning = undefined;
+      // Now, and not before: who gets it asks for more first of all, and that goes out while the handlers are at work.
+      if (turn.found) turn.take?.found.resolve(turn.found);
       if (this.#take) this.#turn();
       // In a moment: who takes what has come asks for more at once, and that goes along.
       else if (this.#hasSomethingToSay) this.#schedule();
@@ -363,7 +367,7 @@ export class RedisConsumer implements Consumer {
     if (settlement && stands) this.#conclude(settlement);
     else this.#fail(turn);
     turn.settlement = undefined;
-    if (take && stands) take.found.resolve(this.#found(take, found as Buffer | number | null));
+    if (take && stands) turn.found = this.#found(take, found as Buffer | number | null);
     return stands || !take;
   }
 
