@@ -1,5 +1,5 @@
 import type { Delivery } from './delivery.ts';
-import { type HandleOptions, type Handler, Handling, handler as handlerCheck } from './handling.ts';
+import { type HandleOptions, type Handler, Handling, handler as handlerCheck, retry } from './handling.ts';
 import { Writable, whenClosed } from './streams.ts';
 
 type Callback = (error?: Error | null) => void;
@@ -28,6 +28,7 @@ export class AckStream<T = any> extends Writable {
     if (work !== undefined) handlerCheck(work, 'handler');
     const handling = new Handling(work, options, {
       fulfilled: (delivery) => void delivery.ack(),
+      failed: retry,
       hasRoom: () => true,
     });
     // What waited here would wait for one handler, while another stream might have one free.

@@ -13,6 +13,7 @@ export const everything = {
   producers: true,
   hops: true,
   inspection: true,
+  requests: true,
 } as const satisfies Supports;
 
 const redis: Driver = {
@@ -59,6 +60,12 @@ export interface ConnectOptions {
   maxClients?: number;
 }
 
+/** Counts of what a connection has open, and of what has come to it in vain. */
+export interface Stats extends ConnectionStats {
+  /** Replies that nobody waited for, and so were ignored: late, doubled, forged or malformed ones. */
+  readonly strayReplies: number;
+}
+
 /** A stream, as its connection sees it. */
 export interface ConnectedStream {
   readonly destroyed: boolean;
@@ -80,6 +87,7 @@ export class Connection implements AsyncDisposable {
   #closing: Promise<void> | undefined;
   readonly #pulling = new Set<ConnectedStream>();
   readonly #pushing = new Set<ConnectedStream>();
+  #strayReplies = 0;
 
   /** @internal */
   constructor(target: string | object, driver: Driver, options: ConnectOptions) {
@@ -98,9 +106,13 @@ export class Connection implements AsyncDisposable {
     return this.#open().then((connection) => connection.ready());
   }
 
-  /** How many network clients are open, and how many streams wait for their turn at one (see `maxClients`). */
-  stats(): ConnectionStats {
-    return this.#opened?.stats() ?? { clients: 0, waiting: 0 };
+  /**
+   * How many network clients are open, how many streams wait for their turn at one (see `maxClients`), and how many replies came that
+   * nobody waited for.
+   */
+  stats(): Stats {
+    const open = this.#opened?.stats() ?? { clients: 0, waiting: 0 };
+    return { ...open, strayReplies: this.#strayReplies };
   }
 
   /**
@@ -154,6 +166,10 @@ export class Connection implements AsyncDisposable {
     delete: (stream: ConnectedStream): void => {
       this.#pulling.delete(stream);
       this.#pushing.delete(stream);
+    },
+    /** Counts replies that nobody waited for. */
+    stray: (replies: number): void => {
+      this.#strayReplies += replies;
     },
     /** The driver's connection for a stream under construction, which is told when the broker answers, or never will. */
     open: async (stream: ConnectedStream, signal: AbortSignal): Promise<DriverConnection> => {

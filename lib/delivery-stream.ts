@@ -332,9 +332,10 @@ export class DeliveryStream<Out = any> extends Readable {
     if (this.#receipts.length > 2 * this.#unsettled) this.#receipts = this.#receipts.filter(({ isOver }) => !isOver);
     this.#receipts.push(...receipts);
     this.#undecoded += items.length;
-    // The next ask goes out as soon as there is room for it: so the broker works while the handlers do. Not before a single one: its
-    // handler should not wait for that.
+    // The next ask goes out as soon as there is room for it: so the broker works while the handlers do. Behind a single one it waits
+    // for what its handler does at once: so that goes along, and need not wait for an answer.
     if (items.length > 1) this.#ask();
+    else this.#turnSoon();
     if (this.#codec.validates) {
       const before = this.#validating;
       this.#validating = this.#admitValid(receipts, before);
@@ -366,13 +367,17 @@ export class DeliveryStream<Out = any> extends Readable {
   #deliver(): void {
     this.#handOutWanted();
     this.#eager = this.#ahead === 0 && this.#demanded;
-    this.#ask();
+    if (!this.#turning) this.#ask();
   }
 
   /** What is settled makes room: those of a turn together, so that one ask goes with them. */
   #freed(): void {
     this.#unsettled -= 1;
     this.#settlements += 1;
+    this.#turnSoon();
+  }
+
+  #turnSoon(): void {
     if (this.#turning) return;
     this.#turning = true;
     setImmediate(() => this.#turn());

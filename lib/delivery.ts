@@ -117,7 +117,7 @@ export class Receipt {
     this.#state = 'over';
     this.holder.freed();
     const answer = neverRejects(this.consumer.settle(this.held, outcome));
-    if (outcome !== ACK) answer.then((done) => done && this.holder.settled(this, outcome, reason));
+    if (outcome.verb !== 'ack') answer.then((done) => done && this.holder.settled(this, outcome, reason));
     this.answer = answer;
     return answer;
   }

@@ -25,6 +25,8 @@ export interface Supports {
   readonly hops: boolean;
   /** It can tell what is in its queues, and show their dead letters. */
   readonly inspection: boolean;
+  /** Requests can be answered, and cancelled: {@link DriverConnection.inbox}. */
+  readonly requests: boolean;
 }
 
 /** A connection's options, all filled in. */
@@ -40,6 +42,46 @@ export interface Driver {
   readonly supports: Supports;
   /** Opens nothing yet: throws, or rejects, only where the target itself is wrong. */
   connect(target: string | object, options: DriverOptions): DriverConnection | Promise<DriverConnection>;
+}
+
+/** What one request is answered with. */
+export interface Reply {
+  /** Where it is published, as the request says. */
+  readonly channel: string;
+  /** The reply in JSON: an object. A channel that begins as {@link Inbox.channel} may get several in one message, as an array. */
+  readonly text: string;
+}
+
+/** Where replies come in. A connection that breaks loses none of those that settle what a consumer held. */
+export interface Inbox {
+  /** The channel that requests name. Nobody can guess it. */
+  readonly channel: string;
+  /** Says that requests are sent to a queue, until the function that it gives is called. */
+  watch(queue: string): () => void;
+  /** Takes no more replies. */
+  close(): void;
+}
+
+/** A request that nobody wants answered any more. */
+export interface CancelledRequest extends RequestName {
+  /** As it was sent. */
+  readonly body: Body;
+  /** Until when it may have to be known, in milliseconds since 1970 by the broker's clock. */
+  readonly until: number;
+}
+
+/** A request, among those of all requesters. */
+export interface RequestName {
+  readonly channel: string;
+  readonly id: string;
+}
+
+/** Who watches for cancelled requests. */
+export interface Cancellations {
+  /** Resolves when it knows of all that were cancelled before. */
+  readonly ready: Promise<void>;
+  has(request: RequestName): boolean;
+  close(): void;
 }
 
 /** Counts of what a connection has open. */
@@ -60,6 +102,31 @@ export interface DriverConnection {
   sender(queue: string, options: SenderOptions): Sender;
   receiver(queue: string, options: ReceiverOptions): Receiver;
   consumer(queue: string, options: ConsumerOptions): Consumer;
+  /** Milliseconds since 1970 by the broker's clock, as far as it is known: what deadlines are told in. */
+  now(): number;
+  /**
+   * Where the replies to this connection's requests come in. There is one at a time.
+   *
+   * @param onReplies called with the text of each message, once, in the order in which one worker has sent them: JSON of one reply, or
+   *   of an array of them. What comes from elsewhere may be anything.
+   */
+  inbox(onReplies: (message: string) => void): Inbox;
+  /**
+   * Replies, where that settles nothing held: {@link Outcome} has the other way. Resolves when the broker has them; a requester that
+   * is cut off at that moment may never get them. Rejects when the broker refuses for good.
+   */
+  reply(replies: readonly Reply[]): Promise<void>;
+  /**
+   * Takes a request out of its queue. If it is not there, because somebody holds it, or it has not come yet, all who watch for
+   * {@link cancellations} of the queue are told, until its time is over those who begin later, too. Resolves when the broker knows it.
+   */
+  cancel(queue: string, request: CancelledRequest): Promise<void>;
+  /**
+   * Watches for requests of a queue that are cancelled while they are handled, or before they come.
+   *
+   * @param onCancelled called with the channel and the id of each, a space between
+   */
+  cancellations(queue: string, onCancelled: (request: string) => void): Cancellations;
   /** What is in a queue. */
   inspect(queue: string): Promise<QueueInfo>;
   /** The names, without the prefix, of the queues that hold anything or have consumers. */
@@ -151,7 +218,8 @@ export interface Held {
 
 /** What becomes of an item that was held. */
 export type Outcome =
-  | { readonly verb: 'ack' }
+  /** Done. A `reply` is published in the same step, and not at all where the item is not held any more. */
+  | { readonly verb: 'ack'; readonly reply?: Reply }
   /** Again, as one attempt more, after `delay` milliseconds, then before those that were never tried. */
   | { readonly verb: 'retry'; readonly delay: number }
   /** To the dead letters. */

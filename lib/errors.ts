@@ -18,9 +18,26 @@ const CODES = {
   LEASE_LOST: { retryable: false },
   /** Another process has started as a consumer of the same name. */
   FENCED: { retryable: false },
+  /** Whoever worked on a request has failed. `remote` says how. */
+  REMOTE: { retryable: false },
+  /** Whoever answers the requests of a queue knows no such method. */
+  NO_METHOD: { retryable: false },
+  /** Nobody is there to work on a request. */
+  NO_CONSUMER: { retryable: true },
+  /** A request has become a dead letter, and will not be worked on any more. */
+  DEAD_LETTER: { retryable: false },
   /** The broker, or its version, cannot do what was asked. */
   NOT_SUPPORTED: { retryable: false },
 } as const satisfies Record<string, { retryable: boolean }>;
+
+/** What is said of an error over the wire. */
+export interface RemoteError {
+  readonly name: string;
+  readonly message: string;
+  readonly code?: string;
+  /** Only where the other end gives it. */
+  readonly stack?: string;
+}
 
 /** The part of an error's code behind `ERR_MILLRACE_`. */
 export type Code = keyof typeof CODES;
@@ -36,14 +53,17 @@ export class MillraceError extends Error {
   readonly retryable: boolean;
   /** The item that was refused, where it was one: the value at a push, the stored bytes at a pull. */
   readonly item?: unknown;
+  /** What was said at the other end, where it was that which failed. */
+  readonly remote?: RemoteError;
 
   /** For drivers: whatever a stream or a connection reports is made here. */
-  constructor(code: Code, message: string, options: { cause?: unknown; item?: unknown } = {}) {
+  constructor(code: Code, message: string, options: { cause?: unknown; item?: unknown; remote?: RemoteError } = {}) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined);
     this.name = 'MillraceError';
     this.code = `ERR_MILLRACE_${code}`;
     this.retryable = CODES[code].retryable;
     if ('item' in options) this.item = options.item;
+    if (options.remote) this.remote = options.remote;
   }
 }
 

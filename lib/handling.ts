@@ -9,7 +9,8 @@ export interface HandleOptions {
   concurrency?: number;
   /**
    * Milliseconds after which a handler is given up: its signal is aborted with `ERR_MILLRACE_TIMEOUT`, its delivery is retried with
-   * that as the reason, and the next one starts, though it may still be running. What it does then is ignored. Default: none.
+   * that as the reason, or its request answered with it, and the next one starts, though it may still be running. What it does then is
+   * ignored. Default: none.
    */
   timeout?: number;
 }
@@ -20,12 +21,15 @@ export interface HandleOptions {
  */
 export type Handler<T, R> = (value: T, delivery: Delivery<T>) => R | PromiseLike<R>;
 
-const checks = { concurrency: integer(1), timeout: integer(1, 2 ** 31 - 1) };
-const defaults = { concurrency: 1 } as const satisfies HandleOptions;
+/** The checks of the options of handling. */
+export const handleChecks = { concurrency: integer(1), timeout: integer(1, 2 ** 31 - 1) };
+
+/** The defaults of the options of handling. */
+export const handleDefaults = { concurrency: 1 } as const satisfies HandleOptions;
 
 /** The options of handling, checked and filled in. */
-export function handleOptions(options: HandleOptions | undefined): Filled<HandleOptions, typeof defaults> {
-  return withDefaults<HandleOptions, typeof defaults>(options, checks, defaults);
+export function handleOptions(options: HandleOptions | undefined): Filled<HandleOptions, typeof handleDefaults> {
+  return withDefaults<HandleOptions, typeof handleDefaults>(options, handleChecks, handleDefaults);
 }
 
 /** Checks a handler. */
@@ -57,11 +61,18 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 export interface Handled {
   /** Called with the result of a handler that has not settled its delivery. */
   fulfilled(delivery: Delivery, result: unknown): void;
+  /** Called with what such a handler has thrown or rejected with, or with why it is given up. */
+  failed(delivery: Delivery, error: unknown): void;
   /** Whether the next handler may start, as far as the stream is concerned. */
   hasRoom(): boolean;
 }
 
-/** Runs a handler on deliveries, several at a time, and settles each by its own outcome. */
+/** What becomes, by default, of a delivery whose handler has failed. */
+export function retry(delivery: Delivery, reason: unknown): void {
+  void delivery.retry({ reason });
+}
+
+/** Runs a handler on deliveries, several at a time, and has each settled by its own outcome. */
 export class Handling {
   readonly #handler: Handler<never, unknown> | undefined;
   readonly #concurrency: number;
@@ -96,6 +107,18 @@ export class Handling {
     // Lost or put back on its way here: others work on it.
     if (share.isOpen) this.#start(new Task(delivery as Delivery, share));
     this.next();
+  }
+
+  /** Leaves out a delivery that is settled, or lost, and calls back when the next one may come. */
+  skip(receipt: Receipt | undefined, callback: Callback): void {
+    this.#accept = callback;
+    this.next();
+    if (receipt) this.#settled(receipt);
+  }
+
+  /** The deliveries that are being worked on. */
+  *running(): IterableIterator<Delivery> {
+    for (const { delivery } of this.#running) yield delivery;
   }
 
   /** Lets the next delivery come, if there is room for it. */
@@ -154,14 +177,14 @@ export class Handling {
 
   #fail(task: Task, error: unknown): void {
     if (!this.#end(task)) return;
-    void task.delivery.retry({ reason: error });
+    if (task.share.isOpen) this.#handled.failed(task.delivery, error);
     this.#settled(task.share.receipt);
   }
 
   #expire(task: Task): void {
     if (!this.#running.delete(task)) return;
     const reason = new MillraceError('TIMEOUT', `A handler was not done within ${this.#timeout} ms`);
-    void task.delivery.retry({ reason });
+    if (task.share.isOpen) this.#handled.failed(task.delivery, reason);
     task.share.receipt.abort(reason);
     this.#settled(task.share.receipt);
   }

@@ -9,6 +9,7 @@ const streams = readableStream as unknown as typeof import('node:stream');
 
 export const Readable: typeof streams.Readable = streams.Readable;
 export const Writable: typeof streams.Writable = streams.Writable;
+export const Duplex: typeof streams.Duplex = streams.Duplex;
 export const Transform: typeof streams.Transform = streams.Transform;
 /** Pipes streams into each other, and destroys all of them when one fails. */
 export const pipeline: typeof streams.pipeline = streams.pipeline;

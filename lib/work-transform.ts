@@ -1,5 +1,12 @@
 import type { Delivery } from './delivery.ts';
-import { type HandleOptions, type Handler, Handling, handleOptions, handler as handlerCheck } from './handling.ts';
+import {
+  type HandleOptions,
+  type Handler,
+  Handling,
+  handleOptions,
+  handler as handlerCheck,
+  retry,
+} from './handling.ts';
 import { Transform } from './streams.ts';
 
 type Callback = (error?: Error | null) => void;
@@ -33,6 +40,7 @@ export class WorkTransform<T = any, U = any> extends Transform {
     super({ objectMode: true, writableHighWaterMark: 1, readableHighWaterMark: concurrency });
     this.#handling = new Handling(handler, options, {
       fulfilled: (delivery, result) => this.#pass(delivery, result),
+      failed: retry,
       hasRoom: () => this.#room,
     });
   }

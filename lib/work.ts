@@ -1,14 +1,13 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { AckStream } from './ack-stream.ts';
 import { connectionFor, requireSupport } from './connect.ts';
-import { type DeliveryOptions, deliveryDefaults } from './delivery-options.ts';
+import type { DeliveryOptions } from './delivery-options.ts';
 import { DeliveryStream } from './delivery-stream.ts';
-import { invalidType, MillraceError } from './errors.ts';
+import { invalidType } from './errors.ts';
 import { type HandleOptions, type Handler, handleOptions, handler as handlerCheck } from './handling.ts';
-import { type CloseOptions, checkQueueName, closeTimeout } from './options.ts';
+import { checkQueueName } from './options.ts';
 import { type PushOptions, PushStream } from './push-stream.ts';
-import { pipeline, type Writable, whenClosed } from './streams.ts';
-import { Deadline, within } from './timeout.ts';
+import { heldFor, PipedService, type Service } from './service.ts';
 import { WorkTransform } from './work-transform.ts';
 
 /** The options of {@link work}. */
@@ -18,83 +17,6 @@ export interface WorkOptions extends DeliveryOptions, HandleOptions {
    * dead letters. Default: none, results are dropped.
    */
   to?: string;
-}
-
-/** A worker that runs until it is closed. */
-export interface Service extends AsyncDisposable {
-  /**
-   * Where its deliveries come from, for those of its events that are nobody's failure: `'retry'`, `'dead'`, `'invalid'`, `'lost'`.
-   * Nobody else should read it.
-   */
-  readonly stream: DeliveryStream;
-  /** Resolves when the broker answers. Rejects when the service fails, or is closed, before. Need not be looked at. */
-  readonly ready: Promise<void>;
-  /**
-   * Resolves when the service has been closed, or its `signal` was aborted. Rejects when it fails: where nobody looks at it, that
-   * is an unhandled rejection, which ends the process, as Node has it for any failure that nobody sees to.
-   */
-  readonly closed: Promise<void>;
-  /**
-   * Takes no more, and resolves when the handlers that run are over, what they had is settled, and all else is put back. When the
-   * time is over the handlers' signals are aborted and what they have is put back. Rejects when the service fails. Safe to call twice.
-   */
-  close(options?: CloseOptions): Promise<void>;
-}
-
-type Sink = InstanceType<typeof Writable>;
-
-class Worker implements Service {
-  readonly stream: DeliveryStream;
-  readonly ready: Promise<void>;
-  readonly closed: Promise<void>;
-  readonly #sinks: readonly Sink[];
-  #closing: Promise<void> | undefined;
-  #gaveUp = false;
-
-  constructor(stream: DeliveryStream, sinks: readonly Sink[]) {
-    this.stream = stream;
-    this.#sinks = sinks;
-    this.ready = this.#whenReady();
-    this.ready.catch(() => {});
-    this.closed = this.#run();
-  }
-
-  close(options?: CloseOptions): Promise<void> {
-    const timeout = closeTimeout(options);
-    this.#closing ??= this.#close(timeout);
-    return this.#closing;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  async #whenReady(): Promise<void> {
-    const closed = whenClosed(this.stream).then(() => {
-      throw this.stream.errored ?? new MillraceError('CLOSED', 'The service was closed before the broker answered');
-    });
-    await Promise.race([new Promise((resolve) => this.stream.once('ready', resolve)), closed]);
-  }
-
-  async #run(): Promise<void> {
-    const failure = await new Promise<Error | null | undefined>((resolve) => {
-      pipeline([this.stream, ...this.#sinks] as never, resolve);
-    });
-    // What failed may hold deliveries, also when the stream had ended before.
-    if (failure) this.stream.destroy();
-    await whenClosed(this.stream);
-    if (failure && !this.#gaveUp && failure.name !== 'AbortError') throw failure;
-  }
-
-  async #close(timeout: number): Promise<void> {
-    const deadline = new Deadline(timeout);
-    await this.stream.close({ timeout });
-    await within(this.closed, deadline.left).catch(() => {});
-    // A handler that does not heed its signal would keep them open.
-    this.#gaveUp = true;
-    for (const sink of this.#sinks) sink.destroy();
-    await this.closed;
-  }
 }
 
 /**
@@ -118,15 +40,17 @@ export function work<T = any>(
   const { concurrency, timeout, to, ...pulling } = options;
   handlerCheck(handler, 'handler');
   const handling = handleOptions({ concurrency, timeout } as HandleOptions);
-  const highWaterMark = Math.max(deliveryDefaults.highWaterMark, 2 * handling.concurrency);
   const { connection, codec, maxBytes } = pulling;
   if (to !== undefined) {
     checkQueueName(to);
     requireSupport(connectionFor(connection), 'hops', 'hops');
   }
-  const stream = new DeliveryStream<T>(queue, { ...pulling, highWaterMark: pulling.highWaterMark ?? highWaterMark });
-  if (to === undefined) return new Worker(stream, [new AckStream<T>(handler, handling)]);
+  const stream = new DeliveryStream<T>(queue, {
+    ...pulling,
+    highWaterMark: pulling.highWaterMark ?? heldFor(handling.concurrency),
+  });
+  if (to === undefined) return new PipedService(stream, [new AckStream<T>(handler, handling)]);
   // A result that can't be stored costs its own item, not the service.
   const results = new PushStream(to, { connection, codec, maxBytes, invalid: 'skip' } as PushOptions);
-  return new Worker(stream, [new WorkTransform(handler, handling), results]);
+  return new PipedService(stream, [new WorkTransform(handler, handling), results]);
 }

@@ -6,7 +6,17 @@ const lib = join(import.meta.dirname, '..', 'lib');
 
 /** The floors of the house, from the ground up. A file imports from its own floor and those below, as `connect.ts` says. */
 const FLOORS: readonly (readonly string[])[] = [
-  ['driver.ts', 'bag.ts', 'codec.ts', 'options.ts', 'errors.ts', 'streams.ts', 'stream-iterator.ts', 'timeout.ts'],
+  [
+    'driver.ts',
+    'packet.ts',
+    'bag.ts',
+    'codec.ts',
+    'options.ts',
+    'errors.ts',
+    'streams.ts',
+    'stream-iterator.ts',
+    'timeout.ts',
+  ],
   [
     'connect.ts',
     'prefetch.ts',
@@ -26,8 +36,17 @@ const FLOORS: readonly (readonly string[])[] = [
     'handling.ts',
     'work-transform.ts',
     'ack-stream.ts',
+    'requests.ts',
+    'request-duplex.ts',
+    'contract.ts',
+    'request.ts',
+    'methods.ts',
+    'origin.ts',
+    'plain-requests.ts',
+    'reply-texts.ts',
+    'reply-transform.ts',
   ],
-  ['work.ts'],
+  ['work.ts', 'serve.ts', 'service.ts', 'client.ts'],
   ['index.ts', 'testing.ts'],
 ];
 

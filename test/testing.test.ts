@@ -51,7 +51,7 @@ describe('a connection for tests', () => {
     await push(other, 'jobs', ['other']);
     await push(plain, 'jobs', ['plain']);
     assert.deepEqual(await take(connection, 'jobs', 2), [1, 2]);
-    assert.deepEqual(connection.stats(), { clients: 0, waiting: 0 });
+    assert.deepEqual(connection.stats(), { clients: 0, waiting: 0, strayReplies: 0 });
   });
 
   describe('advance()', () => {

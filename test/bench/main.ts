@@ -1,5 +1,5 @@
 /**
- * Measures pushing, pulling and deliveries beside raw ioredis and BullMQ, memory and latency, with a redis-server of its own: `npm run
+ * Measures pushing, pulling, deliveries and requests beside raw ioredis and others, memory and latency, with a redis-server of its own: `npm run
  * bench`. Prints Markdown. Every case runs in a process of its own, in rounds, and is compared with the raw one of the same round.
  */
 import { parseArgs } from 'node:util';
@@ -9,6 +9,7 @@ import { measureDeliveryLatency, measureLatency } from './latency.ts';
 import { describeMachine } from './machine.ts';
 import { measureMemory } from './memory.ts';
 import { installPeers } from './peers.ts';
+import { measureRequests } from './requests.ts';
 import { measureDeliveries, measureHops, measurePulls, measurePushes } from './throughput.ts';
 
 const USAGE = 'Usage: npm run bench -- [--quick] [--rounds N] [--count N]';
@@ -61,6 +62,7 @@ async function measure({ rounds, count, memoryCount, latencyCount }: Sizes): Pro
   const singly = `${thousands(latencyCount)} jobs one at a time, ${rounds} rounds`;
   print(`Latency: ${singly}`, await measureLatency(server, rounds, latencyCount));
   print(`Latency of deliveries: ${singly}`, await measureDeliveryLatency(server, rounds, latencyCount));
+  print(`Requests: jobs of about 120 bytes, ${rounds} rounds`, await measureRequests(server, rounds, hasPeers));
   print(`Memory: ${thousands(memoryCount)} jobs, both at once`, await measureMemory(server, memoryCount));
 }
 

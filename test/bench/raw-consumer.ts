@@ -33,6 +33,8 @@ export class RawConsumer {
   #number = 0;
   #done: RawParcel[] = [];
   #count = 0;
+  /** By channel. */
+  #replies = new Map<string, string[]>();
 
   private constructor(url: string, queue: string) {
     this.redis = new Redis(url, { scripts });
@@ -60,6 +62,14 @@ export class RawConsumer {
     }
     (parcel.mask[index >> 3] as number) |= 1 << (index & 7);
     this.#count += 1;
+  }
+
+  /** Notes that a job is done, and what it is answered with. */
+  answer(item: RawItem, channel: string, text: string): void {
+    this.done(item);
+    const replies = this.#replies.get(channel);
+    if (replies) replies.push(text);
+    else this.#replies.set(channel, [text]);
   }
 
   /** Acknowledges what is done and takes up to `max`, in one write. */
@@ -95,14 +105,16 @@ export class RawConsumer {
   }
 
   #acknowledge(): Promise<number> {
-    const args: (string | number | Buffer)[] = [this.#name, this.#incarnation, this.#count];
-    for (const parcel of this.#done) {
-      args.push(parcel.number, parcel.mask as Buffer);
-      parcel.mask = undefined;
-    }
+    const where = [this.keys.consumers, this.#inProcess, this.keys.marks];
+    const who = [this.#name, this.#incarnation, this.#count];
+    const masks = this.#done.flatMap(({ number, mask }) => [number, mask as Buffer]);
+    for (const parcel of this.#done) parcel.mask = undefined;
     this.#done = [];
     this.#count = 0;
-    return this.redis.millraceAck(this.keys.consumers, this.#inProcess, this.keys.marks, ...args);
+    if (this.#replies.size === 0) return this.redis.millraceAck(...where, ...who, ...masks);
+    const messages = Array.from(this.#replies, ([channel, texts]) => [channel, `[${texts.join()}]`]).flat();
+    this.#replies.clear();
+    return this.redis.millraceAnswer(...where, ...who, this.keys.base, masks.length / 2, ...masks, ...messages);
   }
 }
 

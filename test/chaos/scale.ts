@@ -7,6 +7,7 @@ export const scale = process.env['MILLRACE_SOAK']
       pushes: { items: 20_000, resets: 200 },
       carried: { items: 20_000, resets: 200 },
       imported: 100_000,
+      requests: { count: 20_000, kills: 100 },
     }
   : {
       jobs: 50_000,
@@ -15,4 +16,5 @@ export const scale = process.env['MILLRACE_SOAK']
       pushes: { items: 20_000, resets: 200 },
       carried: { items: 8000, resets: 40 },
       imported: 50_000,
+      requests: { count: 20_000, kills: 100 },
     };

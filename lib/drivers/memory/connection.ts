@@ -1,16 +1,21 @@
 import type {
+  Cancellations,
+  CancelledRequest,
   ConnectionStats,
   Consumer,
   ConsumerOptions,
   DeadLetterRecord,
   DriverConnection,
   DriverOptions,
+  Inbox,
   QueueInfo,
   Receiver,
   ReceiverOptions,
+  Reply,
   Sender,
   SenderOptions,
 } from '../../driver.ts';
+import { cancelledName } from '../../packet.ts';
 import { MemoryConsumer } from './consumer.ts';
 import type { Queue } from './queue.ts';
 import { MemoryReceiver } from './receiver.ts';
@@ -50,6 +55,32 @@ export class MemoryConnection implements DriverConnection {
 
   consumer(queue: string, options: ConsumerOptions): Consumer {
     return new MemoryConsumer(this, this.#queue(queue), queue, this.#store.clock, options);
+  }
+
+  now(): number {
+    return this.#store.clock.now();
+  }
+
+  inbox(onReplies: (message: string) => void): Inbox {
+    return this.#store.inboxes.open(onReplies);
+  }
+
+  async reply(replies: readonly Reply[]): Promise<void> {
+    this.#store.inboxes.publish(replies);
+  }
+
+  async cancel(queue: string, request: CancelledRequest): Promise<void> {
+    this.#queue(queue).cancel(Buffer.from(request.body), cancelledName(request), request.until);
+  }
+
+  cancellations(queue: string, onCancelled: (request: string) => void): Cancellations {
+    const { cancelled } = this.#queue(queue);
+    cancelled.listeners.add(onCancelled);
+    return {
+      ready: Promise.resolve(),
+      has: (request) => cancelled.has(cancelledName(request)),
+      close: () => cancelled.listeners.delete(onCancelled),
+    };
   }
 
   async inspect(queue: string): Promise<QueueInfo> {

@@ -123,6 +123,7 @@ export class MemoryConsumer implements Consumer {
     if (outcome.verb === 'retry') this.#queue.retry(item, attempt, outcome.delay);
     else {
       if (outcome.verb === 'reject') this.#queue.bury(bytes, outcome.reason, attempt);
+      else if (outcome.reply) this.#queue.reply([outcome.reply]);
       this.#queue.settle(1);
     }
     return YES;

@@ -50,6 +50,15 @@ export class Items {
     return taken;
   }
 
+  /** Takes out the leftmost item with these bytes; gives whether there was one. */
+  remove(bytes: Buffer): boolean {
+    const isMeant = (item: Item | undefined): boolean => item?.bytes.equals(bytes) ?? false;
+    const left = this.#left.findLastIndex(isMeant);
+    if (left >= 0) return this.#left.splice(left, 1).length > 0;
+    const right = this.#right.findIndex(isMeant);
+    return right >= 0 && this.#right.splice(right, 1).length > 0;
+  }
+
   /** All, from the right. */
   *[Symbol.iterator](): Iterator<Item> {
     for (let i = this.#right.length - 1; i >= 0; i -= 1) yield this.#right[i] as Item;

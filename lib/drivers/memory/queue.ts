@@ -1,7 +1,10 @@
-import type { QueueInfo, Side } from '../../driver.ts';
+import type { QueueInfo, Reply, Side } from '../../driver.ts';
+import { deadLetterText, requestIn } from '../../packet.ts';
+import { Cancelled } from './cancelled.ts';
 import type { Clock, Timer } from './clock.ts';
 import type { HeldItem, MemoryConsumer } from './consumer.ts';
 import { DeadLetters } from './dead-letters.ts';
+import type { Inboxes } from './inboxes.ts';
 import { Delayed, type Item, Items } from './items.ts';
 
 /** For how long totals and producers' numbers are kept once they are out of use, in milliseconds. */
@@ -18,11 +21,21 @@ export function isSuspect(item: Item): boolean {
 /** Tries to get on; answers whether it needs no other try. */
 export type Attempt = () => boolean;
 
+function requestInBytes(bytes: Buffer): ReturnType<typeof requestIn> {
+  try {
+    return requestIn(JSON.parse(bytes.toString()));
+  } catch {
+    return undefined;
+  }
+}
+
 /** One queue: what is in it, who holds items of it, and who waits for it to change. */
 export class Queue {
   readonly dead = new DeadLetters();
   readonly consumers = new Map<string, MemoryConsumer>();
+  readonly cancelled: Cancelled;
   readonly #clock: Clock;
+  readonly #inboxes: Inboxes;
   readonly #onChange: () => void;
   readonly #list = new Items();
   /** What comes again, and what was delayed: had before the list. */
@@ -38,8 +51,10 @@ export class Queue {
   #changing: 'no' | 'yes' | 'again' = 'no';
   #alarm: { readonly at: number; readonly timer: Timer } | undefined;
 
-  constructor(clock: Clock, onChange: () => void) {
+  constructor(clock: Clock, inboxes: Inboxes, onChange: () => void) {
+    this.cancelled = new Cancelled(clock);
     this.#clock = clock;
+    this.#inboxes = inboxes;
     this.#onChange = onChange;
     this.#used = clock.now();
   }
@@ -157,8 +172,21 @@ export class Queue {
     this.changed();
   }
 
+  /** Makes an item a dead letter. If somebody waits for an answer to it, this is the answer. */
   bury(bytes: Buffer, reason: string, attempts: number): void {
     this.dead.add({ bytes, reason, time: this.#clock.now(), attempts });
+    const request = requestInBytes(bytes);
+    if (request) this.reply([{ channel: request.channel, text: deadLetterText(request.id, reason) }]);
+  }
+
+  reply(replies: readonly Reply[]): void {
+    this.#inboxes.publish(replies);
+  }
+
+  /** Takes a request out of the list, or else remembers its name until then. */
+  cancel(body: Buffer, name: string, until: number): void {
+    if (!this.#list.remove(body)) this.cancelled.add(name, until);
+    else this.settle(1);
   }
 
   /** The last number stored of a producer. */

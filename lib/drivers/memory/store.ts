@@ -1,10 +1,12 @@
 import { type Clock, systemClock } from './clock.ts';
 import type { MemoryConsumer } from './consumer.ts';
+import { Inboxes } from './inboxes.ts';
 import { DAY, Queue } from './queue.ts';
 
 /** What a broker would have: queues by name. */
 export class Store {
   readonly clock: Clock;
+  readonly inboxes = new Inboxes();
   /** Called after each change of a queue. */
   onChange: (() => void) | undefined;
   readonly #queues = new Map<string, Queue>();
@@ -20,7 +22,7 @@ export class Store {
     const found = this.#queues.get(name);
     if (found && !found.isForgotten) return found;
     this.#sweep();
-    const made = new Queue(this.clock, () => this.onChange?.());
+    const made = new Queue(this.clock, this.inboxes, () => this.onChange?.());
     this.#queues.set(name, made);
     return made;
   }

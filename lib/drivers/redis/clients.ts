@@ -6,8 +6,9 @@ import { MillraceError } from '../../errors.ts';
 import { watchLink } from './link.ts';
 import { BlockingPool } from './pool.ts';
 import { isAnswer, refusal } from './refusals.ts';
-import { scripts } from './scripts/index.ts';
+import { clock, scripts } from './scripts/index.ts';
 import { examine } from './server.ts';
+import { Subscriptions } from './subscriptions.ts';
 import { Wakes } from './wakes.ts';
 
 /**
@@ -62,6 +63,7 @@ interface Waiter {
 /** The clients of one connection: one for commands, and a pool of those that wait for items. */
 export class RedisClients {
   readonly pool: BlockingPool;
+  readonly subscriptions: Subscriptions = new Subscriptions(this);
   readonly wakes: Wakes = new Wakes(this);
   readonly #newClient: (profile: RedisOptions) => Redis;
   /** The client for commands: opened when first needed, replaced never while it lives. */
@@ -69,6 +71,8 @@ export class RedisClients {
   /** The same one, once the server has been found fit. */
   #fit: Redis | undefined;
   #welcomed = { at: 0, isFirst: true, serverSince: 0 };
+  /** The server's time at the beginning of ours, as last heard, in milliseconds since 1970. */
+  #epoch = performance.timeOrigin;
   #users = 0;
   #idle: NodeJS.Timeout | undefined;
   #closed = false;
@@ -163,6 +167,16 @@ export class RedisClients {
     }
   }
 
+  /** As {@link run}, for who does not {@link retain} the connection: it is kept open meanwhile. */
+  async use<Answer>(command: (client: Redis) => Promise<Answer>, signal: AbortSignal): Promise<Answer> {
+    this.retain();
+    try {
+      return await this.run(command, signal);
+    } finally {
+      this.release();
+    }
+  }
+
   /** Waits a little after a failure, the longer the more there were; rejects with one that will not pass. */
   async recover(error: unknown, failures: number, signal: AbortSignal): Promise<void> {
     const refused = refusal(error);
@@ -182,6 +196,11 @@ export class RedisClients {
     const { at, isFirst, serverSince } = this.#welcomed;
     const now = performance.now();
     return now - at >= (isFirst ? Math.min(leaseTimeout, MOMENT) : leaseTimeout) && now - serverSince >= leaseTimeout;
+  }
+
+  /** The server's time, as far as it is known: milliseconds since 1970. */
+  now(): number {
+    return Math.round(this.#epoch + performance.now()) + clock.offset;
   }
 
   /** The client for commands, while it can take one. */
@@ -214,9 +233,10 @@ export class RedisClients {
   /** Looks whether a server that has just answered will do, and lets those who wait go on. */
   async #welcome(client: Redis): Promise<void> {
     try {
-      const { unfit, uptime } = await examine(client);
+      const { unfit, uptime, time } = await examine(client);
       if (unfit) throw unfit;
       const now = performance.now();
+      if (time !== undefined) this.#epoch = time - now;
       this.#welcomed = { at: now, isFirst: this.#fit !== client, serverSince: now - uptime };
     } catch (error) {
       // Loading, busy, or gone meanwhile: after a new connection there is another 'ready'.
@@ -225,9 +245,9 @@ export class RedisClients {
       return;
     }
     if (this.#commands !== client) return;
-    if (this.#fit !== client) client.on('message', (channel, message) => this.wakes.hear(channel, message));
+    if (this.#fit !== client) client.on('message', (channel, message) => this.subscriptions.hear(channel, message));
     this.#fit = client;
-    void this.wakes.resume(client);
+    void this.subscriptions.resume(client);
     this.#settleWaiters((waiter) => waiter.resolve(client));
   }
 

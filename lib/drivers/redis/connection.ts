@@ -1,21 +1,29 @@
 import type {
+  Cancellations,
+  CancelledRequest,
   ConnectionStats,
   Consumer,
   ConsumerOptions,
   DeadLetterRecord,
   DriverConnection,
   DriverOptions,
+  Inbox,
   QueueInfo,
   Receiver,
   ReceiverOptions,
+  Reply,
   Sender,
   SenderOptions,
 } from '../../driver.ts';
-import { RedisClients } from './clients.ts';
+import { cancelledName, messagesOf } from '../../packet.ts';
+import { RedisCancellations } from './cancellations.ts';
+import { RedisClients, unboundedAbortController } from './clients.ts';
 import { RedisConsumer } from './consumer.ts';
+import { RedisInbox } from './inbox.ts';
 import { Inspection } from './inspection.ts';
 import { QueueKeys } from './keys.ts';
 import { RedisReceiver } from './receiver.ts';
+import { clock } from './scripts/index.ts';
 import { RedisSender } from './sender.ts';
 
 /** A connection to the Redis at a URL, or where an ioredis client of the user's goes. */
@@ -27,11 +35,12 @@ class RedisConnection implements DriverConnection {
   readonly #clients: RedisClients;
   readonly #prefix: string;
   readonly #inspection: Inspection;
+  readonly #closing = unboundedAbortController();
 
   constructor(clients: RedisClients, prefix: string) {
     this.#clients = clients;
     this.#prefix = prefix;
-    this.#inspection = new Inspection(clients, prefix);
+    this.#inspection = new Inspection(clients, prefix, this.#closing.signal);
   }
 
   ready(signal?: AbortSignal): Promise<void> {
@@ -48,6 +57,36 @@ class RedisConnection implements DriverConnection {
 
   consumer(queue: string, options: ConsumerOptions): Consumer {
     return new RedisConsumer(this, this.#clients, this.#keysOf(queue), options);
+  }
+
+  now(): number {
+    return this.#clients.now();
+  }
+
+  inbox(onReplies: (message: string) => void): Inbox {
+    return new RedisInbox(this.#clients, this.#prefix, onReplies);
+  }
+
+  async reply(replies: readonly Reply[]): Promise<void> {
+    const messages = messagesOf(replies);
+    await this.#clients.use(
+      (client) => Promise.all(messages.map(({ channel, text }) => client.publish(channel, text))),
+      this.#closing.signal,
+    );
+  }
+
+  async cancel(queue: string, request: CancelledRequest): Promise<void> {
+    const { queue: list, cancelled, marks, wake } = this.#keysOf(queue);
+    const { body, until } = request;
+    const name = cancelledName(request);
+    await this.#clients.use(
+      (client) => client.millraceCancel(list, cancelled, marks, clock.offset, body, name, until, wake),
+      this.#closing.signal,
+    );
+  }
+
+  cancellations(queue: string, onCancelled: (request: string) => void): Cancellations {
+    return new RedisCancellations(this.#clients, this.#keysOf(queue), onCancelled);
   }
 
   inspect(queue: string): Promise<QueueInfo> {
@@ -75,7 +114,7 @@ class RedisConnection implements DriverConnection {
   }
 
   close(): Promise<void> {
-    this.#inspection.close();
+    this.#closing.abort();
     return this.#clients.close();
   }
 

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { Bag } from '../../bag.ts';
-import type { Consumer, ConsumerOptions, DriverConnection, Held, Outcome } from '../../driver.ts';
+import type { Consumer, ConsumerOptions, DriverConnection, Held, Outcome, Reply } from '../../driver.ts';
+import { messagesOf } from '../../packet.ts';
 import { type RedisClients, unboundedAbortController } from './clients.ts';
 import { type Handed, Handing } from './handing.ts';
 import type { QueueKeys } from './keys.ts';
@@ -66,6 +67,7 @@ interface TurnSettlement {
   readonly handed: Handed | undefined;
   readonly acknowledged: ReadonlyMap<Parcel, Buffer>;
   readonly count: number;
+  readonly replies: readonly Reply[];
   readonly returned: readonly Returned[];
   readonly settling: Deferred<boolean> | undefined;
 }
@@ -104,6 +106,7 @@ export class RedisConsumer implements Consumer {
   #handed: Handed | undefined;
   #acknowledged: Parcel[] = [];
   #count = 0;
+  #replies: Reply[] = [];
   #returned: Returned[] = [];
   #settling: Deferred<boolean> | undefined;
   #take: AwaitedTake | undefined;
@@ -141,9 +144,10 @@ export class RedisConsumer implements Consumer {
     const handed = this.#handing.next(item);
     if (handed === undefined) return;
     this.#handed = handed;
-    // Before the handler sees it, this is on its way: the server reads it though the process may die of the item.
-    if (this.#turning) this.#sayHanded();
-    else this.#turn();
+    // Before the handler sees it, this is on its way: the server reads it though the process may die of the item. By itself, for
+    // no turn should wait for its answer.
+    this.#sayHanded();
+    if (this.#handed) this.#turn();
   }
 
   settle(held: Held, outcome: Outcome): Promise<boolean> {
@@ -153,6 +157,7 @@ export class RedisConsumer implements Consumer {
     if (outcome.verb === 'ack') {
       if (parcel.acknowledge(item)) this.#acknowledged.push(parcel);
       this.#count += 1;
+      if (outcome.reply) this.#replies.push(outcome.reply);
     } else {
       parcel.settle(item);
       this.#returned.push({ item, outcome });
@@ -304,6 +309,7 @@ export class RedisConsumer implements Consumer {
       handed: this.#handed,
       acknowledged,
       count: this.#count,
+      replies: this.#replies,
       returned: this.#returned,
       settling: this.#settling,
     };
@@ -323,6 +329,7 @@ export class RedisConsumer implements Consumer {
   #clear(): void {
     this.#acknowledged = [];
     this.#count = 0;
+    this.#replies = [];
     this.#returned = [];
     this.#settling = undefined;
     this.#handed = undefined;
@@ -371,9 +378,9 @@ export class RedisConsumer implements Consumer {
     return stands || !take;
   }
 
-  #sayOf(client: Redis, { handed, acknowledged, count, returned }: TurnSettlement): Promise<number>[] {
+  #sayOf(client: Redis, { handed, acknowledged, count, replies, returned }: TurnSettlement): Promise<number>[] {
     const { name, incarnation, inProcess } = this.#lease;
-    const { consumers, marks } = this.#keys;
+    const { consumers, marks, base } = this.#keys;
     const said: Promise<number>[] = [];
     if (handed) said.push(client.millraceHanded(consumers, inProcess, name, incarnation, ...handed));
     // What is released goes back with the last one first, so that the first is in front.
@@ -382,7 +389,13 @@ export class RedisConsumer implements Consumer {
     for (const items of [...byParcel(others), ...byParcel(released)]) said.push(this.#sayReturn(client, items));
     if (acknowledged.size > 0) {
       const masks = Array.from(acknowledged, ([parcel, mask]) => [parcel.number, mask]).flat();
-      said.push(client.millraceAck(consumers, inProcess, marks, name, incarnation, count, ...masks));
+      if (replies.length > 0) {
+        const messages = messagesOf(replies).flatMap(({ channel, text }) => [channel, text]);
+        const how = [name, incarnation, count, base, acknowledged.size, ...masks, ...messages];
+        said.push(client.millraceAnswer(consumers, inProcess, marks, ...how));
+      } else {
+        said.push(client.millraceAck(consumers, inProcess, marks, name, incarnation, count, ...masks));
+      }
     }
     return said;
   }

@@ -1,5 +1,6 @@
+import type { Redis } from 'ioredis';
 import type { ConsumerInfo, DeadLetterRecord, QueueInfo } from '../../driver.ts';
-import { type RedisClients, unboundedAbortController } from './clients.ts';
+import type { RedisClients } from './clients.ts';
 import { QueueKeys } from './keys.ts';
 import { clock } from './scripts/index.ts';
 
@@ -10,11 +11,13 @@ const SCANNED = 1000;
 export class Inspection {
   readonly #clients: RedisClients;
   readonly #prefix: string;
-  readonly #closing = unboundedAbortController();
+  readonly #signal: AbortSignal;
 
-  constructor(clients: RedisClients, prefix: string) {
+  /** @param signal aborted when the connection is closed */
+  constructor(clients: RedisClients, prefix: string, signal: AbortSignal) {
     this.#clients = clients;
     this.#prefix = prefix;
+    this.#signal = signal;
   }
 
   async inspect(queue: string): Promise<QueueInfo> {
@@ -62,10 +65,6 @@ export class Inspection {
     return this.#unbury(queue, id, 0);
   }
 
-  close(): void {
-    this.#closing.abort();
-  }
-
   async #unbury(queue: string, id: string, back: 0 | 1): Promise<boolean> {
     const keys = this.#keysOf(queue);
     return (await this.#run((client) => client.millraceUnbury(keys.queue, keys.dead, keys.marks, id, back))) === 1;
@@ -75,14 +74,8 @@ export class Inspection {
     return new QueueKeys(this.#prefix + queue);
   }
 
-  /** Asks while the connection is kept open. */
-  async #run<Answer>(ask: Parameters<typeof RedisClients.prototype.run<Answer>>[0]): Promise<Answer> {
-    this.#clients.retain();
-    try {
-      return await this.#clients.run(ask, this.#closing.signal);
-    } finally {
-      this.#clients.release();
-    }
+  #run<Answer>(ask: (client: Redis) => Promise<Answer>): Promise<Answer> {
+    return this.#clients.use(ask, this.#signal);
   }
 }
 

@@ -1,3 +1,5 @@
+import { REPLIES } from '../../packet.ts';
+
 /** The names of what a queue has in Redis. All but the list itself are in braces, and so in the list's own slot of a cluster. */
 export class QueueKeys {
   /** The list of items. */
@@ -14,7 +16,9 @@ export class QueueKeys {
   readonly consumers: string;
   /** A hash of totals, and of when they were what. */
   readonly marks: string;
-  /** A channel: what comes again, or is due before all else, is told there. */
+  /** A sorted set of cancelled requests, by how long they may have to be known. */
+  readonly cancelled: string;
+  /** A channel: what comes again, is due before all else, or is cancelled is told there. */
   readonly wake: string;
 
   /** @param queue the name, with its prefix */
@@ -26,6 +30,7 @@ export class QueueKeys {
     this.dead = `${this.base}dead`;
     this.consumers = `${this.base}consumers`;
     this.marks = `${this.base}marks`;
+    this.cancelled = `${this.base}cancelled`;
     this.wake = `millrace:wake:{${queue}}`;
   }
 
@@ -37,6 +42,11 @@ export class QueueKeys {
   /** A list in which a pop that waited puts its item. */
   landing(incarnation: string): string {
     return `${this.base}landing:${incarnation}`;
+  }
+
+  /** A stream of replies to who listens to a channel; nothing where that is none of ours. */
+  mailbox(channel: string): string | undefined {
+    return channel.startsWith(REPLIES) ? `${this.base}replies:${channel.slice(REPLIES.length)}` : undefined;
   }
 
   /** The last number stored of a producer. */

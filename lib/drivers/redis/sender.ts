@@ -61,6 +61,8 @@ export class RedisSender implements Sender {
   #refused: unknown;
   #marked = Number.NEGATIVE_INFINITY;
   #failures = 0;
+  /** Why the first of those on their way failed: the others may only have found a gap. */
+  #failure: unknown;
   #recovering: Promise<void> | undefined;
   #settled: (() => void) | undefined;
 
@@ -116,18 +118,19 @@ export class RedisSender implements Sender {
 
   async #transmit(client: Redis, sending: Sending): Promise<void> {
     this.#onTheirWay.add(sending);
-    let failure: unknown;
     try {
       await this.#store(client, sending);
       this.#failures = 0;
     } catch (error) {
-      failure = error;
+      this.#failure ??= error;
     }
     if (sending.batch.length > 0) this.#failed.push(sending);
     this.#onTheirWay.delete(sending);
     if (this.#onTheirWay.size > 0) return;
     this.#failed.sort((a, b) => a.first - b.first);
     if (this.#failed.every(({ first }) => first > this.#gap)) this.#renumber();
+    const failure = this.#failure;
+    this.#failure = undefined;
     if (this.#failed.length > 0) this.#recover(failure);
     else this.#sendAll();
     this.#settled?.();

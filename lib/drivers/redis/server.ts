@@ -8,6 +8,8 @@ export interface Examination {
   readonly unfit?: MillraceError;
   /** For how many milliseconds it has been running. */
   readonly uptime: number;
+  /** Its time, in milliseconds since 1970, if it tells. */
+  readonly time?: number;
 }
 
 /** Looks whether a server will do; warns of one that throws away what it has stored. */
@@ -26,7 +28,9 @@ export async function examine(client: Redis): Promise<Examination> {
   }
   const policy = /^maxmemory_policy:(.*?)\r?$/m.exec(info)?.[1];
   if (policy && policy !== 'noeviction' && !/^maxmemory:0\r?$/m.test(info)) warnOfEviction(policy);
-  return { uptime: Number(/^uptime_in_seconds:(\d+)/m.exec(info)?.[1] ?? 0) * 1000 };
+  const time = Number(/^server_time_usec:(\d+)/m.exec(info)?.[1] ?? Number.NaN) / 1000;
+  const uptime = Number(/^uptime_in_seconds:(\d+)/m.exec(info)?.[1] ?? 0) * 1000;
+  return { uptime, ...(Number.isFinite(time) ? { time } : {}) };
 }
 
 let warnedOfEviction = false;

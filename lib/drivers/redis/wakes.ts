@@ -1,8 +1,8 @@
-import type { Redis } from 'ioredis';
 import type { RedisClients } from './clients.ts';
 import type { QueueKeys } from './keys.ts';
 import { isAnswer } from './refusals.ts';
 import { clock } from './scripts/index.ts';
+import type { Listener } from './subscriptions.ts';
 
 /** How often a queue is looked at by who may not subscribe, in milliseconds. */
 const POLL = 1000;
@@ -11,13 +11,14 @@ const POLL = 1000;
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** A queue that somebody takes from: what is due there comes again in time, and those who wait are told. */
-class Watch {
+class Watch implements Listener {
   readonly listeners = new Set<() => void>();
   readonly #clients: RedisClients;
   readonly #keys: QueueKeys;
   #timer: NodeJS.Timeout | undefined;
   #dueAt = Number.POSITIVE_INFINITY;
   users = 0;
+  unlisten: (() => void) | undefined;
 
   constructor(clients: RedisClients, keys: QueueKeys) {
     this.#clients = clients;
@@ -27,7 +28,12 @@ class Watch {
   /** What was published: 'again', or 'due' and in how many milliseconds. */
   hear(message: string): void {
     if (message.startsWith('due ')) this.#lookIn(Number(message.slice(4)));
-    else this.tell();
+    else if (message === 'again') this.tell();
+  }
+
+  begin(): void {
+    this.tell();
+    void this.look();
   }
 
   tell(): void {
@@ -42,7 +48,7 @@ class Watch {
     if (!client || this.users === 0) return;
     try {
       const next = await client.millraceDue(this.#keys.delayed, this.#keys.again, clock.offset, this.#keys.wake);
-      if (!this.#clients.wakes.subscribed) {
+      if (!this.#clients.subscriptions.permitted) {
         this.tell();
         this.#lookIn(next < 0 ? POLL : Math.min(next, POLL));
       } else if (next >= 0) {
@@ -67,12 +73,10 @@ class Watch {
   }
 }
 
-/** Watches queues, by a subscription of the client for commands: RESP3 lets it go on with commands. */
+/** Watches queues for what comes again there. */
 export class Wakes {
   readonly #clients: RedisClients;
   readonly #watches = new Map<string, Watch>();
-  /** Whether the server lets us subscribe. */
-  subscribed = true;
 
   constructor(clients: RedisClients) {
     this.#clients = clients;
@@ -80,22 +84,14 @@ export class Wakes {
 
   /** Watches a queue until the function that it gives is called; `onWake` is called when something comes again there. */
   watch(keys: QueueKeys, onWake?: () => void): () => void {
-    const watch = this.#watches.get(keys.wake) ?? new Watch(this.#clients, keys);
-    this.#watches.set(keys.wake, watch);
+    const watch = this.#watches.get(keys.wake) ?? this.#begin(keys);
     watch.users += 1;
     if (onWake) watch.listeners.add(onWake);
-    const { client } = this.#clients;
-    if (watch.users === 1 && client) void this.#subscribe(client, [keys.wake]);
     return () => {
       if (onWake) watch.listeners.delete(onWake);
       watch.users -= 1;
-      if (watch.users === 0) this.#forget(keys.wake, watch);
+      if (watch.users === 0) this.#end(keys.wake, watch);
     };
-  }
-
-  /** Begins anew with a client that has just come online: what was told meanwhile was not heard. */
-  async resume(client: Redis): Promise<void> {
-    await this.#subscribe(client, [...this.#watches.keys()]);
   }
 
   /** Watches nothing any more. */
@@ -111,26 +107,16 @@ export class Wakes {
     this.#watches.get(channel)?.hear(message);
   }
 
-  async #subscribe(client: Redis, channels: string[]): Promise<void> {
-    if (channels.length === 0) return;
-    try {
-      await client.subscribe(...channels);
-      this.subscribed = true;
-    } catch (error) {
-      // Without the permission the queue is looked at now and then. Without a connection there is another welcome.
-      if (!isAnswer(error)) return;
-      this.subscribed = false;
-    }
-    for (const channel of channels) {
-      const watch = this.#watches.get(channel);
-      watch?.tell();
-      void watch?.look();
-    }
+  #begin(keys: QueueKeys): Watch {
+    const watch = new Watch(this.#clients, keys);
+    this.#watches.set(keys.wake, watch);
+    watch.unlisten = this.#clients.subscriptions.listen(keys.wake, watch);
+    return watch;
   }
 
-  #forget(channel: string, watch: Watch): void {
+  #end(channel: string, watch: Watch): void {
     watch.stop();
     this.#watches.delete(channel);
-    this.#clients.client?.unsubscribe(channel).catch(() => {});
+    watch.unlisten?.();
   }
 }

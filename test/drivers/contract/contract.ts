@@ -6,6 +6,7 @@ import { inspection } from './inspection.ts';
 import { leases } from './leases.ts';
 import { producers } from './producers.ts';
 import { pushPull, sides } from './push-pull.ts';
+import { requests } from './requests.ts';
 import { Stage, type Subject } from './stage.ts';
 
 /** The suite that every driver passes, as far as it says that it supports what is asked. */
@@ -26,6 +27,7 @@ export function contract(name: string, subject: Subject): void {
       [supports.deliveries, leases],
       [supports.deliveries && supports.hops, hops],
       [supports.inspection, inspection],
+      [supports.deliveries && supports.inspection && supports.requests, requests],
     ] as const;
     for (const [supported, part] of parts) if (supported) part(stage);
   });

@@ -29,14 +29,14 @@ describe('a connection (redis)', () => {
 
   it('opens one client for commands, and one for each stream that waits', async () => {
     const connection = connect(server.url);
-    assert.deepEqual(connection.stats(), { clients: 0, waiting: 0 });
+    assert.deepEqual(connection.stats(), { clients: 0, waiting: 0, strayReplies: 0 });
     const streams = numbers(5).map((n) => new PullStream(`${queue}${n}`, { connection }));
     for (const stream of streams) stream.resume();
     await push(connection, `${queue}0`, [1]);
     await until(() => connection.stats().clients === 6);
     for (const stream of streams) stream.pause();
     await connection.close();
-    assert.deepEqual(connection.stats(), { clients: 0, waiting: 0 });
+    assert.deepEqual(connection.stats(), { clients: 0, waiting: 0, strayReplies: 0 });
     await until(async () => (await clientsSeen()) === 0);
   });
 
@@ -227,6 +227,16 @@ describe('a connection (redis)', () => {
       await connection.close();
       old.close();
     });
+  });
+
+  it('fails all that is on its way when Redis refuses', async () => {
+    const connection = connect(server.url);
+    await server.client().set(queue, 'text');
+    const stream = new PushStream(queue, { connection });
+    stream.on('error', () => {});
+    const sent = await Promise.allSettled(numbers(1000).map((n) => stream.send(n)));
+    for (const one of sent) assert.equal((one as PromiseRejectedResult).reason?.code, 'ERR_MILLRACE_REFUSED');
+    await connection.close();
   });
 
   /** Pushes until Redis refuses. */

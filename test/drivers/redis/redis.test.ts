@@ -18,6 +18,7 @@ describe('redis driver', () => {
       producers: true,
       hops: true,
       inspection: true,
+      requests: true,
     },
     open: async (prefix = '') => connectRedis(server.url, { prefix, maxClients: Number.MAX_SAFE_INTEGER }),
     // It never leaves: all that the server knows is that it is silent.

@@ -1,5 +1,5 @@
 import type { Result } from 'ioredis';
-import { BURY, COUNT, DELAY, NOW, PUT_BACK, SETTLE, STANDING, TELL, UNPACK } from './shared.ts';
+import { BURY, COUNT, DELAY, NOW, POST, PUT_BACK, SETTLE, STANDING, TELL, UNPACK } from './shared.ts';
 
 /** What a consumer takes, and settles. Memory does not grow by it, so a full server lets it pass. Each gives what {@link STANDING} says. */
 export const holding = {
@@ -89,6 +89,25 @@ if isNews then count(KEYS[3], 'settled', ARGV[3]) end
 return 1`,
   },
   /**
+   * Acknowledges as {@link millraceAck} does, and publishes replies to what is acknowledged, once however often it is said.
+   * KEYS  as above
+   * ARGV  consumer · incarnation · how many are settled · base · how many parcels are named · (parcel · mask)… · (channel ·
+   *       message)…
+   */
+  millraceAnswer: {
+    numberOfKeys: 3,
+    lua: `#!lua flags=allow-oom
+${STANDING}${SETTLE}${COUNT}${POST}
+local stands = standing(KEYS[1], ARGV[1], ARGV[2])
+if stands < 0 then return stands end
+local isNews, head = false, 5 + 2 * ARGV[5]
+for i = 6, head, 2 do isNews = settle(KEYS[2], ARGV[i], ARGV[i + 1]) or isNews end
+if not isNews then return 1 end
+count(KEYS[3], 'settled', ARGV[3])
+for i = head + 1, #ARGV, 2 do post(ARGV[4], ARGV[i], ARGV[i + 1]) end
+return 1`,
+  },
+  /**
    * Settles items of one parcel by sending each somewhere, once.
    * KEYS  consumers · holdings · again · delayed · dead · marks
    * ARGV  clock offset · consumer · incarnation · channel · parcel · mask · (index from 1 · 'retry', 'release' or 'reject' · milliseconds
@@ -97,7 +116,7 @@ return 1`,
   millraceReturn: {
     numberOfKeys: 6,
     lua: `#!lua flags=allow-oom
-${NOW}${TELL}${DELAY}${STANDING}${UNPACK}${SETTLE}${COUNT}${BURY}
+${NOW}${TELL}${DELAY}${STANDING}${UNPACK}${SETTLE}${COUNT}${POST}${BURY}
 local stands = standing(KEYS[1], ARGV[2], ARGV[3])
 if stands < 0 then return stands end
 local parcel = redis.call('HGET', KEYS[2], ARGV[5])
@@ -114,7 +133,7 @@ for i = 7, #ARGV, 3 do
     if areEntries then attempts, deaths, bytes = parts(bytes) end
     local function entry(more) return attempts + more .. ' ' .. deaths .. ' ' .. bytes end
     if verb == 'reject' then
-      bury(KEYS[5], bytes, detail, attempts + 1)
+      bury(string.sub(KEYS[5], 1, -5), bytes, detail, attempts + 1)
       count(KEYS[6], 'settled', 1)
     elseif verb == 'retry' and tonumber(detail) > 0 then
       delay(KEYS[4], now(ARGV[1]), tonumber(detail), entry(1), ARGV[4])
@@ -138,7 +157,7 @@ return 1`,
   millraceJoin: {
     numberOfKeys: 1,
     lua: `#!lua flags=allow-oom
-${NOW}${TELL}${UNPACK}${COUNT}${BURY}${PUT_BACK}
+${NOW}${TELL}${UNPACK}${COUNT}${POST}${BURY}${PUT_BACK}
 local consumers, time, base, name, incarnation, former = KEYS[1], now(ARGV[1]), ARGV[2], ARGV[4], ARGV[5], ARGV[8]
 local holdings = base .. 'in-process:' .. name
 local record = redis.call('HGET', consumers, name)
@@ -169,7 +188,7 @@ return 1`,
   millraceBeat: {
     numberOfKeys: 1,
     lua: `#!lua flags=allow-oom
-${NOW}${TELL}${UNPACK}${COUNT}${BURY}${STANDING}${PUT_BACK}
+${NOW}${TELL}${UNPACK}${COUNT}${POST}${BURY}${STANDING}${PUT_BACK}
 local consumers, time, base, channel = KEYS[1], now(ARGV[1]), ARGV[2], ARGV[3]
 local stands, isLate = standing(consumers, ARGV[4], ARGV[5]), 0
 if stands == 1 then
@@ -213,7 +232,7 @@ return { stands, nextEnd, isLate, redis.call('EXISTS', base .. 'again'), due }`,
   millraceLeave: {
     numberOfKeys: 1,
     lua: `#!lua flags=allow-oom
-${TELL}${UNPACK}${COUNT}${BURY}${STANDING}${PUT_BACK}
+${TELL}${UNPACK}${COUNT}${POST}${BURY}${STANDING}${PUT_BACK}
 local consumers, base, channel, name = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local stands = standing(consumers, name, ARGV[4])
 putBack(base, base .. (stands == 1 and 'in-process:' .. name or 'nothing'), base .. 'landing:' .. ARGV[4], false, 0, channel)
@@ -241,6 +260,7 @@ declare module 'ioredis' {
     millraceTakeBuffer(...args: Arg[]): Result<Buffer | number | null, Context>;
     millraceHanded(...args: Arg[]): Result<number, Context>;
     millraceAck(...args: Arg[]): Result<number, Context>;
+    millraceAnswer(...args: Arg[]): Result<number, Context>;
     millraceReturn(...args: Arg[]): Result<number, Context>;
     millraceJoin(...args: Arg[]): Result<number, Context>;
     millraceBeat(...args: Arg[]): Result<[number, number, 0 | 1, 0 | 1, number], Context>;

@@ -1,3 +1,5 @@
+import { REPLIES } from '../../../packet.ts';
+
 /**
  * Lua functions that several scripts begin with.
  *
@@ -118,12 +120,40 @@ local function settle(holdings, parcel, mask)
 end
 `;
 
+/** For how many seconds replies are kept that nobody has heard. */
+const MAILBOX_TTL = 600;
+
 /** How many dead letters a queue keeps: the newest. */
 export const DEAD_LETTERS = 10_000;
 
+/**
+ * Publishes a message of replies. It is put into the mailbox first, if the channel has one, and says where it stands there.
+ */
+export const POST = `
+local function post(base, channel, text)
+  local client = string.match(channel, '^${REPLIES}(.+)$')
+  if client then
+    local mailbox = base .. 'replies:' .. client
+    local id = redis.call('XADD', mailbox, '*', 'replies', text)
+    redis.call('EXPIRE', mailbox, ${MAILBOX_TTL})
+    text = id .. ' ' .. string.sub(base, 2, -3) .. ' ' .. text
+  end
+  redis.pcall('PUBLISH', channel, text)
+end
+`;
+
+/** Makes an item a dead letter. If somebody waits for an answer to it, this is the answer. */
 export const BURY = `
-local function bury(dead, bytes, reason, attempts)
-  redis.call('XADD', dead, 'MAXLEN', ${DEAD_LETTERS}, '*', 'item', bytes, 'reason', reason, 'attempts', attempts)
+local function bury(base, bytes, reason, attempts)
+  redis.call('XADD', base .. 'dead', 'MAXLEN', ${DEAD_LETTERS}, '*', 'item', bytes, 'reason', reason, 'attempts', attempts)
+  if not string.find(bytes, '"channel"', 1, true) then return end
+  local isRead, request = pcall(cjson.decode, bytes)
+  if not isRead or type(request) ~= 'table' then return end
+  if type(request.id) ~= 'string' or type(request.method) ~= 'string' or type(request.channel) ~= 'string' then return end
+  local failure = { name = 'MillraceError', message = reason, code = 'ERR_MILLRACE_DEAD_LETTER' }
+  local text = cjson.encode({ id = request.id, success = false, error = failure })
+  if string.find(request.channel, '${REPLIES}', 1, true) == 1 then text = '[' .. text .. ']' end
+  post(base, request.channel, text)
 end
 `;
 
@@ -172,7 +202,7 @@ local function putBack(base, holdings, landing, died, maxAttempts, channel)
     end
   end
   redis.call('DEL', holdings, landing)
-  for i = #letters, 1, -1 do bury(base .. 'dead', unpack(letters[i])) end
+  for i = #letters, 1, -1 do bury(base, unpack(letters[i])) end
   if #letters > 0 then count(base .. 'marks', 'settled', #letters) end
   if moved > 0 then tell(channel, 'again') end
 end

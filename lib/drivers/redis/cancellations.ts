@@ -1,0 +1,81 @@
+import type { Cancellations, RequestName } from '../../driver.ts';
+import { cancelledName } from '../../packet.ts';
+import type { RedisClients } from './clients.ts';
+import type { QueueKeys } from './keys.ts';
+import type { Listener } from './subscriptions.ts';
+
+/** How often who may not subscribe looks for what is cancelled, in milliseconds. */
+const POLL = 1000;
+
+/** The cancelled requests of a queue, as they are told: in memory, for each request is looked up here. */
+export class RedisCancellations implements Cancellations, Listener {
+  readonly ready: Promise<void>;
+  readonly #clients: RedisClients;
+  readonly #keys: QueueKeys;
+  readonly #onCancelled: (request: string) => void;
+  /** Until when each may have to be known. */
+  readonly #until = new Map<string, number>();
+  readonly #unlisten: () => void;
+  readonly #polling: NodeJS.Timeout;
+  #isReady: () => void = () => {};
+
+  constructor(clients: RedisClients, keys: QueueKeys, onCancelled: (request: string) => void) {
+    this.#clients = clients;
+    this.#keys = keys;
+    this.#onCancelled = onCancelled;
+    this.ready = new Promise((resolve) => {
+      this.#isReady = resolve;
+    });
+    clients.retain();
+    this.#unlisten = clients.subscriptions.listen(keys.wake, this);
+    this.#polling = setInterval(() => {
+      if (!clients.subscriptions.permitted) this.begin();
+    }, POLL).unref();
+  }
+
+  has(request: RequestName): boolean {
+    if (this.#until.size === 0) return false;
+    return (this.#until.get(cancelledName(request)) ?? 0) > this.#clients.now();
+  }
+
+  close(): void {
+    clearInterval(this.#polling);
+    this.#unlisten();
+    this.#isReady();
+    this.#clients.release();
+  }
+
+  /** What was published: 'cancel', until when it is to be known, and its name. */
+  hear(message: string): void {
+    const found = /^cancel (\d+) /.exec(message);
+    if (found) this.#add(message.slice(found[0].length), Number(found[1]));
+  }
+
+  begin(): void {
+    void this.#load();
+  }
+
+  async #load(): Promise<void> {
+    const { client } = this.#clients;
+    if (!client) return;
+    try {
+      const all = await client.zrangebyscore(this.#keys.cancelled, `(${this.#clients.now()}`, '+inf', 'WITHSCORES');
+      for (let i = 0; i < all.length; i += 2) this.#add(all[i] as string, Number(all[i + 1]));
+    } catch {
+      // It is asked again when the connection is back. What refuses for good says so elsewhere.
+      if (!this.#clients.client) return;
+    }
+    this.#isReady();
+  }
+
+  #add(request: string, until: number): void {
+    if (this.#until.has(request)) return;
+    const now = this.#clients.now();
+    for (const [name, end] of this.#until) {
+      if (end > now) break;
+      this.#until.delete(name);
+    }
+    this.#until.set(request, until);
+    this.#onCancelled(request);
+  }
+}

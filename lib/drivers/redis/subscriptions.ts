@@ -1,0 +1,72 @@
+import type { Redis } from 'ioredis';
+import type { RedisClients } from './clients.ts';
+import { isAnswer } from './refusals.ts';
+
+/** Who listens to a channel. */
+export interface Listener {
+  hear(message: string): void;
+  /** Called before it is subscribed to, each time: what is heard from then on may come behind what was not. */
+  prepare?(): void;
+  /** Called when it is subscribed to, and each time it is again: what was told before that was not heard. Without the permission, too. */
+  begin(): void;
+}
+
+/** What the client for commands is subscribed to: RESP3 lets it go on with commands. */
+export class Subscriptions {
+  readonly #clients: RedisClients;
+  readonly #listeners = new Map<string, Set<Listener>>();
+  /** Whether the server lets us subscribe. */
+  permitted = true;
+
+  constructor(clients: RedisClients) {
+    this.#clients = clients;
+  }
+
+  /** Listens to a channel until the function that it gives is called. */
+  listen(channel: string, listener: Listener): () => void {
+    const listeners = this.#listeners.get(channel);
+    const { client } = this.#clients;
+    if (listeners) {
+      listeners.add(listener);
+      // It may be subscribed to already. If not, it begins twice.
+      if (client) queueMicrotask(() => listener.begin());
+    } else {
+      this.#listeners.set(channel, new Set([listener]));
+      if (client) void this.#subscribe(client, [channel]);
+    }
+    return () => this.#forget(channel, listener);
+  }
+
+  /** Begins anew with a client that has just come online. */
+  async resume(client: Redis): Promise<void> {
+    await this.#subscribe(client, [...this.#listeners.keys()]);
+  }
+
+  hear(channel: string, message: string): void {
+    for (const listener of this.#listeners.get(channel) ?? []) listener.hear(message);
+  }
+
+  async #subscribe(client: Redis, channels: string[]): Promise<void> {
+    if (channels.length === 0) return;
+    const tellAll = (tell: (listener: Listener) => void): void => {
+      for (const channel of channels) for (const listener of this.#listeners.get(channel) ?? []) tell(listener);
+    };
+    tellAll((listener) => listener.prepare?.());
+    try {
+      await client.subscribe(...channels);
+      this.permitted = true;
+    } catch (error) {
+      // Without a connection there is another welcome.
+      if (!isAnswer(error)) return;
+      this.permitted = false;
+    }
+    tellAll((listener) => listener.begin());
+  }
+
+  #forget(channel: string, listener: Listener): void {
+    const listeners = this.#listeners.get(channel);
+    if (!listeners?.delete(listener) || listeners.size > 0) return;
+    this.#listeners.delete(channel);
+    this.#clients.client?.unsubscribe(channel).catch(() => {});
+  }
+}

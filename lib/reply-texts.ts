@@ -1,0 +1,76 @@
+import { MillraceError, messageOf, type RemoteError } from './errors.ts';
+import { failureText, remoteErrorOf, replyText } from './packet.ts';
+
+/** What goes over the wire in answer to a request. */
+export class ReplyTexts {
+  readonly #maxBytes: number;
+  readonly #withStack: boolean;
+
+  /** @param options `stack`: whether requesters are told the stack of what was thrown */
+  constructor({ maxBytes, stack }: { maxBytes: number; stack: boolean }) {
+    this.#maxBytes = maxBytes;
+    this.#withStack = stack;
+  }
+
+  /** The reply with a result. Throws `ERR_MILLRACE_INVALID_ITEM`, `ERR_MILLRACE_TOO_LARGE`, `ERR_MILLRACE_NOT_SUPPORTED`. */
+  ofResult(id: string, result: unknown): string {
+    const text = textOf(id, result);
+    this.#checkSize(text);
+    return text;
+  }
+
+  /** The reply with an error. One that is too large gives way to one that says so. */
+  ofFailure(id: string, thrown: unknown): string {
+    const text = failureText(id, remote(thrown, this.#withStack));
+    try {
+      this.#checkSize(text);
+      return text;
+    } catch (error) {
+      return failureText(id, remote(error, false));
+    }
+  }
+
+  #checkSize(text: string): void {
+    // UTF-8 takes at most three bytes for a unit of a string: most strings need no closer count.
+    if (text.length * 3 <= this.#maxBytes) return;
+    const bytes = Buffer.byteLength(text);
+    if (bytes <= this.#maxBytes) return;
+    throw new MillraceError('TOO_LARGE', `A reply of ${bytes} bytes is larger than maxBytes, ${this.#maxBytes}`);
+  }
+}
+
+function textOf(id: string, result: unknown): string {
+  if (isAsyncIterable(result)) {
+    throw new MillraceError('NOT_SUPPORTED', 'Replies of several parts, as an async iterable gives, are not supported');
+  }
+  try {
+    // In an object JSON would leave them out.
+    if (typeof result === 'function' || typeof result === 'symbol') throw new TypeError('it has no JSON');
+    return replyText(id, result);
+  } catch (cause) {
+    const message = `Invalid reply: a result of type ${typeof result} is refused: ${said(cause)}`;
+    throw new MillraceError('INVALID_ITEM', message, { item: result, cause });
+  }
+}
+
+function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
+  if (typeof value !== 'object' || value === null) return false;
+  return typeof (value as Partial<AsyncIterable<unknown>>)[Symbol.asyncIterator] === 'function';
+}
+
+/** What is said of something that was thrown, which may be anything: to look at it may throw, too. */
+function remote(thrown: unknown, withStack: boolean): RemoteError {
+  try {
+    return remoteErrorOf(thrown, withStack);
+  } catch {
+    return { name: 'Error', message: 'Something was thrown that has no text' };
+  }
+}
+
+function said(thrown: unknown): string {
+  try {
+    return messageOf(thrown);
+  } catch {
+    return 'something was thrown that has no text';
+  }
+}

@@ -1,0 +1,56 @@
+import { Delivery, type Share } from './delivery.ts';
+import type { RequestPacket } from './packet.ts';
+
+const NONE: Readonly<Record<string, string>> = Object.freeze({});
+
+/** For the streams alone: the packet of a request. */
+export const packet: unique symbol = Symbol('millrace.packet');
+
+/**
+ * A delivery that somebody waits for an answer to; also the context of the handler that works on it. Its `value` is what was asked
+ * with. What the handler returns or throws is the answer.
+ *
+ * The verbs are the delivery's, and who uses one has the say: `ack()` is the end of the request without an answer, `retry()` and
+ * `release()` have it delivered again, to be answered then; `reject()` makes it a dead letter, which the requester is told.
+ *
+ * @typeParam T of its value
+ */
+export class Request<out T = unknown> extends Delivery<T> {
+  /** @internal */
+  readonly [packet]: RequestPacket;
+  /**
+   * Whether nobody waits for the answer any more.
+   *
+   * @internal
+   */
+  isCancelled = false;
+  #headers: Readonly<Record<string, string>> | undefined;
+
+  /** @internal */
+  constructor(of: RequestPacket, share: Share) {
+    super(of.parameters as T, share);
+    this[packet] = of;
+  }
+
+  /** What its requester calls it, and the reply bears. */
+  get id(): string {
+    return this[packet].id;
+  }
+
+  /** What is asked for. */
+  get method(): string {
+    return this[packet].method;
+  }
+
+  /** From when on nobody waits for the answer: milliseconds since 1970 by the broker's clock; infinity where that was not said. */
+  get deadline(): number {
+    return this[packet].deadline ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** What the requester has added, frozen; empty where it was nothing. */
+  get headers(): Readonly<Record<string, string>> {
+    const { headers } = this[packet];
+    this.#headers ??= headers ? Object.freeze({ ...headers }) : NONE;
+    return this.#headers;
+  }
+}

@@ -1,0 +1,519 @@
+import { Bag, type Bagged } from './bag.ts';
+import { type ConnectedStream, type Connection, internal } from './connect.ts';
+import type { Validator } from './contract.ts';
+import type { DriverConnection, Inbox, Sender } from './driver.ts';
+import { invalidType, invalidValue, MillraceError, messageOf, type RemoteError } from './errors.ts';
+import { abortSignal, type Check, type Filled, integer } from './options.ts';
+import { type ReplyPacket, repliesIn } from './packet.ts';
+import { within } from './timeout.ts';
+import { Batch, COMMAND_ITEMS } from './writes.ts';
+
+/** How a request is made. */
+export interface RequestOptions {
+  /** Milliseconds, at least 1, until it fails with `ERR_MILLRACE_TIMEOUT`, and nobody begins to work on it any more; default 30,000. */
+  timeout?: number;
+  /**
+   * Milliseconds, at least 1, after which it fails with `ERR_MILLRACE_NO_CONSUMER` if it is not answered and its queue has no consumer
+   * at that moment. Default: none, it waits for one.
+   */
+  consumerTimeout?: number;
+  /** Gives it up when it is aborted. */
+  signal?: AbortSignal;
+  /** What goes along with it, for whoever works on it. Default: nothing. */
+  headers?: Readonly<Record<string, string>>;
+}
+
+const headers: Check = (value, name) => {
+  if (!isPlain(value)) throw invalidType(name, 'a plain object of strings', value);
+  for (const [key, one] of Object.entries(value)) {
+    if (typeof one !== 'string') throw invalidType(`${name}.${key}`, 'of type string', one);
+  }
+};
+
+function isPlain(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+/** The most that a timer can bear. */
+const LONGEST = 2 ** 31 - 1;
+
+/** The checks of {@link RequestOptions}. */
+export const requestChecks = {
+  timeout: integer(1, LONGEST),
+  consumerTimeout: integer(1, LONGEST),
+  signal: abortSignal,
+  headers,
+};
+
+/** The defaults of {@link RequestOptions}. */
+export const requestDefaults = { timeout: 30_000 } as const satisfies RequestOptions;
+
+/** The name of a method: any text but none. */
+export const method: Check = (value, name) => {
+  if (typeof value !== 'string') throw invalidType(name, 'of type string', value);
+  if (value === '') throw invalidValue(name, 'the name of a method', value);
+};
+
+/** The options of a request, as they are used: many requests may share them. */
+export interface Terms {
+  readonly timeout: number;
+  readonly consumerTimeout: number | undefined;
+  readonly signal: AbortSignal | undefined;
+  /** In JSON. */
+  readonly headers: string | undefined;
+}
+
+/** The terms that options mean. */
+export function termsOf(options: Filled<RequestOptions, typeof requestDefaults>): Terms {
+  return {
+    timeout: options.timeout,
+    consumerTimeout: options.consumerTimeout,
+    signal: options.signal,
+    headers: options.headers && JSON.stringify(options.headers),
+  };
+}
+
+/** A request, from {@link Asker.ask} until it is settled, which it is once: by one of its two methods. */
+export abstract class Pending implements Bagged {
+  readonly method: string;
+  readonly terms: Terms;
+  /** Not -1 as long as it is not settled. */
+  place = -1;
+  // All that follows is its asker's.
+  asker: Asker | undefined = undefined;
+  parameters: string | undefined = undefined;
+  slot = -1;
+  /** Empty before it has a slot, as the body. */
+  id = '';
+  body = '';
+  deadline = 0;
+  isSent = false;
+  isLookedAfter = false;
+  timer: NodeJS.Timeout | undefined = undefined;
+
+  constructor(method: string, terms: Terms) {
+    this.method = method;
+    this.terms = terms;
+  }
+
+  /** Called with what it was answered with, which may be undefined or null. */
+  abstract fulfilled(data: unknown): void;
+  /** Called with why it was not. */
+  abstract rejected(error: Error): void;
+
+  /** It is the listener of its own signal. */
+  handleEvent(): void {
+    this.asker?.giveUp(this, abortErrorOf(this.terms.signal?.reason));
+  }
+}
+
+/** What an aborted request fails with: the reason, if that is an error. */
+export function abortErrorOf(reason: unknown): Error {
+  if (reason instanceof Error) return reason;
+  return new DOMException('The request was aborted', { name: 'AbortError', cause: reason });
+}
+
+const desks = new WeakMap<DriverConnection, Desk>();
+
+/** Where the replies to all requests of one connection come in. */
+class Desk {
+  readonly driver: DriverConnection;
+  /** In JSON. */
+  readonly channel: string;
+  readonly #inbox: Inbox;
+  readonly #onStray: (replies: number) => void;
+  /** The requests that are to be answered, each where its id says, and the places that are free. */
+  readonly #slots: (Pending | undefined)[] = [];
+  readonly #free: number[] = [];
+  /** The looks of this turn at who is there to work on requests, by queue. */
+  readonly #looks = new Map<string, Promise<boolean>>();
+  #users = 0;
+
+  /** The desk of a connection, for one more user until it is {@link leave left}. */
+  static enter(driver: DriverConnection, onStray: (replies: number) => void): Desk {
+    const desk = desks.get(driver) ?? new Desk(driver, onStray);
+    desks.set(driver, desk);
+    desk.#users += 1;
+    return desk;
+  }
+
+  constructor(driver: DriverConnection, onStray: (replies: number) => void) {
+    this.driver = driver;
+    this.#onStray = onStray;
+    this.#inbox = driver.inbox((message) => this.#receive(message));
+    this.channel = JSON.stringify(this.#inbox.channel);
+  }
+
+  leave(): void {
+    this.#users -= 1;
+    if (this.#users > 0) return;
+    desks.delete(this.driver);
+    this.#inbox.close();
+  }
+
+  watch(queue: string): () => void {
+    return this.#inbox.watch(queue);
+  }
+
+  /** Gives a request its id, under which a reply finds it. */
+  add(pending: Pending): void {
+    pending.slot = this.#free.pop() ?? this.#slots.length;
+    pending.id = nextId(pending.slot);
+    this.#slots[pending.slot] = pending;
+  }
+
+  delete(pending: Pending): void {
+    if (pending.slot < 0) return;
+    this.#slots[pending.slot] = undefined;
+    this.#free.push(pending.slot);
+    pending.slot = -1;
+  }
+
+  /** Resolves when the broker knows that nobody wants a request answered, or never will. */
+  async cancel(queue: string, { id, body, deadline: until }: Pending): Promise<void> {
+    try {
+      await this.driver.cancel(queue, { channel: this.#inbox.channel, id, body, until });
+    } catch {
+      // Its deadline says the same, later.
+    }
+  }
+
+  /** Whether a queue has consumers, as far as can be told. */
+  isServed(queue: string): Promise<boolean> {
+    const before = this.#looks.get(queue);
+    if (before) return before;
+    const look = this.driver.inspect(queue).then(
+      ({ consumers }) => consumers.length > 0,
+      () => true,
+    );
+    this.#looks.set(queue, look);
+    setImmediate(() => this.#looks.delete(queue));
+    return look;
+  }
+
+  #receive(message: string): void {
+    const { replies, count } = repliesIn(message);
+    let stray = count - replies.length;
+    for (const reply of replies) {
+      const pending = this.#find(reply.id);
+      if (pending) pending.asker?.answer(pending, reply);
+      else stray += 1;
+    }
+    if (stray > 0) this.#onStray(stray);
+  }
+
+  #find(id: string): Pending | undefined {
+    const pending = this.#slots[Number.parseInt(id, 36)];
+    return pending?.id === id ? pending : undefined;
+  }
+}
+
+/** How many ids have been given: so each is of one generation, and none is given twice in the process. */
+let generation = 0;
+
+function nextId(slot: number): string {
+  generation += 1;
+  return `${slot.toString(36)}-${generation.toString(36)}`;
+}
+
+/** How many batches are on their way at a time. */
+const BATCHES = 2;
+
+/** How long to wait, when all else is closed, until the broker knows what was cancelled, in milliseconds. */
+const CANCELLING = 500;
+
+/** What an {@link Asker} is to know. */
+export interface AskerOptions {
+  readonly maxBytes: number;
+  /** Called when no request is pending any more. */
+  onIdle?(): void;
+}
+
+/** Makes the requests of one stream, or of one client, to one queue: it sends them in batches, and sees to it that each is settled once. */
+export class Asker {
+  readonly #connection: Connection;
+  readonly #queue: string;
+  readonly #options: AskerOptions;
+  readonly #closing = new AbortController();
+  readonly #pending = new Bag<Pending>();
+  /** In the order asked; those before `#taken` are sent. */
+  #unsent: Pending[] = [];
+  #taken = 0;
+  #batches = 0;
+  #flushing = false;
+  #desk: Desk | undefined;
+  #sender: Sender | undefined;
+  #unwatch: (() => void) | undefined;
+  readonly #cancels = new Set<Promise<void>>();
+  #closed: Promise<void> | undefined;
+
+  constructor(connection: Connection, queue: string, options: AskerOptions) {
+    this.#connection = connection;
+    this.#queue = queue;
+    this.#options = options;
+  }
+
+  /** How many requests are pending. */
+  get size(): number {
+    return this.#pending.size;
+  }
+
+  /** Opens it for a stream, which is told when the broker answers. What was asked before is asked now. Rejects as the driver does. */
+  async open(stream: ConnectedStream): Promise<void> {
+    const { open, stray } = this.#connection[internal];
+    const driver = await open(stream, this.#closing.signal);
+    if (this.#closed) return;
+    this.#desk = Desk.enter(driver, stray);
+    this.#unwatch = this.#desk.watch(this.#queue);
+    this.#sender = driver.sender(this.#queue, { side: 'left' });
+    for (const pending of this.#unsent) this.#composeLate(pending, this.#desk);
+    this.#flushSoon();
+  }
+
+  /**
+   * Makes a request. Throws, and it is not pending, with `ERR_MILLRACE_INVALID_ITEM` where JSON can't say the value, and with
+   * `ERR_MILLRACE_TOO_LARGE`; before the asker is open it is told the second later.
+   */
+  ask(pending: Pending, value: unknown): void {
+    pending.parameters = parametersOf(value);
+    if (this.#desk) this.#compose(pending, this.#desk);
+    this.#begin(pending);
+    this.#unsent.push(pending);
+    this.#flushSoon();
+  }
+
+  /** As {@link ask}, but it is not sent before a validator has passed the value, and fails where that refuses it. */
+  askValid(pending: Pending, value: unknown, input: Validator): void {
+    pending.parameters = parametersOf(value);
+    this.#begin(pending);
+    input.validate(value, 'The parameters').then(
+      () => this.#askLate(pending),
+      (error) => this.#fail(pending, error),
+    );
+  }
+
+  /** Settles a request by its reply. */
+  answer(pending: Pending, reply: ReplyPacket): void {
+    if (!this.#end(pending)) return;
+    if (reply.success) pending.fulfilled(reply.data);
+    else pending.rejected(this.#remoteError(pending, reply.error));
+    this.#checkIdle();
+  }
+
+  /** Fails a request, and has it cancelled if it was sent. */
+  giveUp(pending: Pending, error: Error): void {
+    if (!this.#end(pending)) return;
+    if (pending.isSent && this.#desk) this.#cancel(pending, this.#desk);
+    pending.rejected(error);
+    this.#checkIdle();
+  }
+
+  /** Called when a request's timer rings: its time, or that for a consumer to come, is over. */
+  ring(pending: Pending): void {
+    const { timeout, consumerTimeout = timeout } = pending.terms;
+    if (pending.isLookedAfter || timeout <= consumerTimeout) {
+      this.#fail(pending, this.#timeoutError(pending));
+      return;
+    }
+    pending.isLookedAfter = true;
+    pending.timer = setTimeout(ring, timeout - consumerTimeout, pending);
+    this.#desk?.isServed(this.#queue).then((served) => {
+      if (!served) this.giveUp(pending, this.#noConsumerError(pending));
+    });
+  }
+
+  /**
+   * Fails what is pending, and lets go of the connection. Resolves when the broker knows what was cancelled, or will not soon: after
+   * at most `patience` milliseconds, by default 500. Never rejects. Safe to call twice.
+   */
+  close(error: Error, patience: number = CANCELLING): Promise<void> {
+    this.#closed ??= this.#close(error, Math.min(patience, CANCELLING));
+    return this.#closed;
+  }
+
+  async #close(error: Error, patience: number): Promise<void> {
+    this.#closing.abort();
+    for (const pending of [...this.#pending]) this.giveUp(pending, error);
+    this.#unsent = [];
+    this.#unwatch?.();
+    const sent = this.#sender?.close();
+    await within(Promise.allSettled([sent, ...this.#cancels]), patience).catch(() => {});
+    this.#desk?.leave();
+  }
+
+  #begin(pending: Pending): void {
+    pending.asker = this;
+    this.#pending.add(pending);
+    const { timeout, consumerTimeout = timeout, signal } = pending.terms;
+    pending.timer = setTimeout(ring, Math.min(timeout, consumerTimeout), pending);
+    signal?.addEventListener('abort', pending, { once: true });
+  }
+
+  #askLate(pending: Pending): void {
+    if (this.#desk) this.#composeLate(pending, this.#desk);
+    this.#unsent.push(pending);
+    this.#flushSoon();
+  }
+
+  #composeLate(pending: Pending, desk: Desk): void {
+    if (pending.place < 0) return;
+    try {
+      this.#compose(pending, desk);
+    } catch (error) {
+      this.#fail(pending, error as Error);
+    }
+  }
+
+  /** Writes the packet of a request. */
+  #compose(pending: Pending, desk: Desk): void {
+    const { terms, parameters } = pending;
+    desk.add(pending);
+    pending.deadline = desk.driver.now() + terms.timeout;
+    const said = parameters === undefined ? '' : `,"parameters":${parameters}`;
+    const along = terms.headers === undefined ? '' : `,"headers":${terms.headers}`;
+    pending.body =
+      `{"id":"${pending.id}","method":${JSON.stringify(pending.method)}${said},"channel":${desk.channel},` +
+      `"deadline":${pending.deadline}${along}}`;
+    pending.parameters = undefined;
+    const { maxBytes } = this.#options;
+    // UTF-8 takes at most three bytes for a unit of a string: most strings need no closer count.
+    if (pending.body.length * 3 <= maxBytes) return;
+    const bytes = Buffer.byteLength(pending.body);
+    if (bytes <= maxBytes) return;
+    desk.delete(pending);
+    throw new MillraceError('TOO_LARGE', `A request of ${bytes} bytes is larger than maxBytes, ${maxBytes}`);
+  }
+
+  /** Sends what is asked in this turn at its end. With as many batches as may be on their way it is sent behind one of them. */
+  #flushSoon(): void {
+    if (this.#flushing || !this.#sender || this.#batches >= BATCHES) return;
+    this.#flushing = true;
+    process.nextTick(this.#flush);
+  }
+
+  readonly #flush = (): void => {
+    this.#flushing = false;
+    while (this.#batches < BATCHES && this.#sender && !this.#closed) {
+      const batch = this.#nextBatch();
+      if (batch.bodies.length === 0) return;
+      void this.#send(this.#sender, batch);
+    }
+  };
+
+  #nextBatch(): Batch {
+    const batch = new Batch(0, undefined);
+    while (batch.bodies.length < COMMAND_ITEMS && this.#taken < this.#unsent.length) {
+      const pending = this.#unsent[this.#taken] as Pending;
+      if (pending.place >= 0) {
+        if (!batch.take(pending.body, 0, undefined)) break;
+        pending.isSent = true;
+        batch.watched.push(pending);
+      }
+      this.#taken += 1;
+    }
+    if (this.#taken > this.#unsent.length / 2) {
+      this.#unsent = this.#unsent.slice(this.#taken);
+      this.#taken = 0;
+    }
+    return batch;
+  }
+
+  async #send(sender: Sender, { bodies, watched }: Batch): Promise<void> {
+    this.#batches += 1;
+    try {
+      await sender.send(bodies);
+    } catch (error) {
+      this.#replace(sender);
+      for (const pending of watched as Pending[]) this.#fail(pending, error as Error);
+    }
+    this.#batches -= 1;
+    this.#flush();
+  }
+
+  /** A sender that was refused once may be so for ever; what is asked from now on shall have its own answer. */
+  #replace(sender: Sender): void {
+    if (this.#closed || this.#sender !== sender) return;
+    void sender.close();
+    this.#sender = this.#desk?.driver.sender(this.#queue, { side: 'left' });
+  }
+
+  /** Takes a request out of those that are pending; false where it is settled. */
+  #end(pending: Pending): boolean {
+    if (!this.#pending.delete(pending)) return false;
+    clearTimeout(pending.timer);
+    pending.terms.signal?.removeEventListener('abort', pending);
+    this.#desk?.delete(pending);
+    return true;
+  }
+
+  #fail(pending: Pending, error: Error): void {
+    if (!this.#end(pending)) return;
+    pending.rejected(error);
+    this.#checkIdle();
+  }
+
+  #checkIdle(): void {
+    if (this.#pending.size === 0) this.#options.onIdle?.();
+  }
+
+  #cancel(pending: Pending, desk: Desk): void {
+    const cancelling = desk.cancel(this.#queue, pending).then(() => {
+      this.#cancels.delete(cancelling);
+    });
+    this.#cancels.add(cancelling);
+  }
+
+  #remoteError(pending: Pending, said: RemoteError): MillraceError {
+    const remote = remoteErrorIn(said);
+    const message = `The ${this.#nameOf(pending)} failed: ${remote.message}`;
+    return new MillraceError(REMOTE_CODES.get(remote.code) ?? 'REMOTE', message, { remote });
+  }
+
+  #timeoutError(pending: Pending): MillraceError {
+    const message = `The ${this.#nameOf(pending)} was not answered within ${pending.terms.timeout} ms`;
+    return new MillraceError('TIMEOUT', message);
+  }
+
+  #noConsumerError(pending: Pending): MillraceError {
+    return new MillraceError('NO_CONSUMER', `Nobody is there to work on the ${this.#nameOf(pending)}`);
+  }
+
+  #nameOf(pending: Pending): string {
+    return `request "${pending.method}" to queue "${this.#queue}"`;
+  }
+}
+
+/** What is said at the other end in the same words as here. All else is the failure of a handler. */
+const REMOTE_CODES: ReadonlyMap<string | undefined, 'NO_METHOD' | 'DEAD_LETTER'> = new Map([
+  ['ERR_MILLRACE_NO_METHOD', 'NO_METHOD'],
+  ['ERR_MILLRACE_DEAD_LETTER', 'DEAD_LETTER'],
+] as const);
+
+/** What is told of an error, as far as it is text. */
+function remoteErrorIn(said: Partial<Record<keyof RemoteError, unknown>>): RemoteError {
+  const { name, message, code, stack } = said;
+  return {
+    name: typeof name === 'string' ? name : 'Error',
+    message: typeof message === 'string' ? message : 'no message was given',
+    ...(typeof code === 'string' || typeof code === 'number' ? { code: String(code) } : {}),
+    ...(typeof stack === 'string' ? { stack } : {}),
+  };
+}
+
+function ring(pending: Pending): void {
+  pending.asker?.ring(pending);
+}
+
+/** The JSON of a value; nothing for undefined. */
+function parametersOf(value: unknown): string | undefined {
+  if (value === undefined) return undefined;
+  try {
+    const text: string | undefined = JSON.stringify(value);
+    if (text === undefined) throw new TypeError(`a value of type ${typeof value} has no JSON`);
+    return text;
+  } catch (cause) {
+    throw new MillraceError('INVALID_ITEM', `Invalid request: ${messageOf(cause)}`, { item: value, cause });
+  }
+}

@@ -1,0 +1,49 @@
+import type { RedisServer } from '../support/redis.ts';
+import { exchanges, PEERS, RAW } from './exchanges.ts';
+import { NatsServer } from './nats-server.ts';
+import { run, runInRounds } from './run.ts';
+import { median, ratio, spread, table } from './table.ts';
+
+/** How many requests are in flight at a time. */
+export const IN_FLIGHT: readonly number[] = [1, 64, 1024];
+
+/** What a run of `requests-worker.ts` prints: thousand round trips a second for each of {@link IN_FLIGHT}; microseconds of one alone. */
+export interface RoundTrips {
+  readonly rates: readonly number[];
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** Has requests answered in every way, and gives the table of it. */
+export async function measureRequests(server: RedisServer, rounds: number, hasPeers: boolean): Promise<string> {
+  await using nats = hasPeers ? await NatsServer.start() : undefined;
+  const names = Object.entries(exchanges).flatMap(([name, { broker }]) => {
+    if (PEERS.includes(name) && !hasPeers) return [];
+    return broker === 'nats' && !nats ? [] : [name];
+  });
+  const measured = await runInRounds('requests', rounds, names, async (name) => {
+    await server.client().flushall();
+    const url = exchanges[name]?.broker === 'nats' ? (nats?.url ?? '') : server.url;
+    return run<RoundTrips>('requests-worker.ts', [name, url]);
+  });
+  const ratesOf = (name: string, at: number): number[] =>
+    (measured[names.indexOf(name)] ?? []).map(({ rates }) => rates[at] ?? 0);
+  const rows = Object.keys(exchanges).map((name) => {
+    const taken = measured[names.indexOf(name)];
+    if (!taken) return [name, 'not installed'];
+    const p50 = taken.map((one) => one.p50);
+    const p99 = taken.map((one) => one.p99);
+    const cells = IN_FLIGHT.flatMap((_, at) => {
+      const rates = ratesOf(name, at);
+      return [
+        median(rates).toFixed(1),
+        spread(rates),
+        ratio(rates, ratesOf(RAW, at)),
+        ratio(rates, ratesOf('Moleculer', at)),
+      ];
+    });
+    return [name, ...cells, median(p50).toFixed(0), median(p99).toFixed(0)];
+  });
+  const titles = IN_FLIGHT.flatMap((count) => [`${count} in flight: thousand/s`, 'min–max', 'to raw', 'to Moleculer']);
+  return table(['case', ...titles, 'one alone: p50 µs', 'p99 µs'], rows);
+}
