@@ -47,7 +47,7 @@ export interface Answering {
  */
 export class PlainRequests implements Consumer, Origin {
   /** That of no stream: what was made of a request is stored before it is settled. */
-  readonly connection = {} as DriverConnection;
+  readonly connection = { now: () => this.#driver?.now() ?? Date.now() } as DriverConnection;
   readonly #answering: Answering;
   #driver: DriverConnection | undefined;
   #opening: Promise<void> | undefined;

@@ -1,7 +1,11 @@
-import { Delivery, type Share } from './delivery.ts';
+import { Delivery, type Share, share } from './delivery.ts';
+import { MillraceError } from './errors.ts';
 import type { RequestPacket } from './packet.ts';
 
 const NONE: Readonly<Record<string, string>> = Object.freeze({});
+
+/** The most that a timer can bear, in milliseconds. */
+const LONGEST = 2 ** 31 - 1;
 
 /** For the streams alone: the packet of a request. */
 export const packet: unique symbol = Symbol('millrace.packet');
@@ -25,6 +29,7 @@ export class Request<out T = unknown> extends Delivery<T> {
    */
   isCancelled = false;
   #headers: Readonly<Record<string, string>> | undefined;
+  #isTimed = false;
 
   /** @internal */
   constructor(of: RequestPacket, share: Share) {
@@ -45,6 +50,23 @@ export class Request<out T = unknown> extends Delivery<T> {
   /** From when on nobody waits for the answer: milliseconds since 1970 by the broker's clock; infinity where that was not said. */
   get deadline(): number {
     return this[packet].deadline ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** As a delivery's; aborted, too, when the request is cancelled, and with `ERR_MILLRACE_TIMEOUT` when its deadline passes. */
+  override get signal(): AbortSignal {
+    const { receipt } = this[share];
+    // Only for who looks at it: a timer for each request would cost more than most of them do.
+    if (!this.#isTimed && this.deadline < Number.POSITIVE_INFINITY) {
+      this.#isTimed = true;
+      const left = this.deadline - receipt.consumer.connection.now();
+      if (left <= LONGEST) setTimeout(() => this.#expire(), Math.max(1, left)).unref();
+    }
+    return receipt.signal;
+  }
+
+  #expire(): void {
+    const { receipt } = this[share];
+    if (receipt.isHeld) receipt.abort(new MillraceError('TIMEOUT', 'The deadline of the request has passed'));
   }
 
   /** What the requester has added, frozen; empty where it was nothing. */

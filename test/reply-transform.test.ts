@@ -361,6 +361,18 @@ describeEach('ReplyTransform', (broker) => {
     assert.equal((await connection.inspect(queue)).dead, bad.length);
   });
 
+  it('aborts the signal of a request whose deadline passes while its handler runs', async () => {
+    const reasons: unknown[] = [];
+    answer(async (_value, { signal }) => {
+      await once(signal, 'abort');
+      reasons.push(signal.reason.code);
+      return 'late';
+    });
+    await asker.send(asker.packet('m', 1, { deadline: asker.driver.now() + 100 }));
+    await until(() => reasons.length === 1);
+    assert.deepEqual(reasons, ['ERR_MILLRACE_TIMEOUT']);
+  });
+
   it('runs no handler for a request whose deadline has passed, and answers nothing', async () => {
     const seen: unknown[] = [];
     const now = asker.driver.now();

@@ -9,6 +9,9 @@ import type { Listener } from './subscriptions.ts';
 /** How often mailboxes are rid of what has been heard, and read by who may not subscribe, in milliseconds. */
 const SWEEP = 1000;
 
+/** How far the time of an entry may lie ahead of what is known of the server's, in milliseconds. */
+const SKEW = 60_000;
+
 /** The id of an entry of a stream: the first part is a time, the second counts from 0. */
 type EntryId = readonly [time: number, count: number];
 
@@ -33,7 +36,7 @@ class Mailbox {
   #last = FIRST;
   #swept = FIRST;
   /** What has been heard before all that comes before it has been read. */
-  #held: (readonly [id: EntryId, replies: string])[] | undefined;
+  #held: (readonly [id: string, replies: string])[] | undefined;
   #reading = 0;
 
   constructor(clients: RedisClients, keys: QueueKeys, channel: string, onReplies: (message: string) => void) {
@@ -43,12 +46,15 @@ class Mailbox {
     this.#onReplies = onReplies;
   }
 
-  hear(id: EntryId, replies: string): void {
-    if (this.#held) this.#held.push([id, replies]);
-    else if (isBehind(id, this.#last)) {
-      this.#last = id;
-      this.#onReplies(replies);
+  /** A message that stands in the mailbox at a place. One that is said to be of the future is heard, and not believed. */
+  hear(id: string, replies: string): void {
+    if (this.#held) {
+      this.#held.push([id, replies]);
+      return;
     }
+    const place = entryIdOf(id);
+    if (isBehind(place, this.#last) && place[0] < this.#clients.now() + SKEW) this.#last = place;
+    this.#onReplies(replies);
   }
 
   /** What is heard from now on comes behind what is yet to be read. */
@@ -71,13 +77,11 @@ class Mailbox {
       if (!isAnswer(error)) return;
     }
     if (reading !== this.#reading) return;
-    for (const [id, [, replies = '']] of entries) {
-      this.#last = entryIdOf(id);
-      this.#onReplies(replies);
-    }
     const held = this.#held ?? [];
     this.#held = undefined;
-    for (const [id, replies] of held) this.hear(id, replies);
+    for (const [id, [, replies = '']] of entries) this.hear(id, replies);
+    const read = new Set(entries.map(([id]) => id));
+    for (const [id, replies] of held) if (!read.has(id)) this.hear(id, replies);
   }
 
   /** Deletes what has been heard. */
@@ -146,8 +150,9 @@ export class RedisInbox implements Inbox, Listener {
   hear(message: string): void {
     const found = /^(\d+-\d+) (\S+) /.exec(message);
     const mailbox = found && this.#mailboxes.get(found[2] as string);
-    if (mailbox) mailbox.hear(entryIdOf(found[1] as string), message.slice(found[0].length));
-    else if (!found) this.#onReplies(message);
+    const replies = found ? message.slice(found[0].length) : message;
+    if (mailbox) mailbox.hear(found[1] as string, replies);
+    else this.#onReplies(replies);
   }
 
   prepare(): void {

@@ -106,6 +106,22 @@ describe('replies over redis', () => {
     assert.deepEqual(await letters.ids(2), ['a', 'b']);
   });
 
+  it('are heard behind one that says it stands where nothing does', async () => {
+    const { channel } = letters.inbox;
+    await redis.publish(channel, `99999999999999-0 ${keys.queue} ${replyText('forged', 1)}`);
+    await redis.publish(channel, `1-1 elsewhere ${replyText('astray', 1)}`);
+    await push({ id: 'a', channel });
+    await answerAll(1);
+    assert.deepEqual((await letters.ids(3)).sort(), ['a', 'astray', 'forged']);
+    await push({ id: 'b', channel });
+    const [held] = await hold(consumer, 1);
+    proxy.silence(true);
+    assert.equal(await answer(held as Held), true);
+    proxy.silence(false);
+    proxy.reset();
+    assert.equal((await letters.ids(4)).at(-1), 'b');
+  });
+
   it('leave their mailbox when they have been heard', async () => {
     await push({ id: 'a', channel: letters.inbox.channel });
     await answerAll(1);
