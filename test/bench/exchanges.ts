@@ -177,7 +177,7 @@ interface Rxjs {
 const nest: Exchange = {
   broker: 'redis',
   serve(url) {
-    requirePeer('reflect-metadata');
+    prepareNest();
     const server = new (requirePeer<Nest>('@nestjs/microservices').ServerRedis)(placeOf(url));
     server.addHandler(METHOD, echo);
     return new Promise<void>((resolve, reject) => {
@@ -185,13 +185,19 @@ const nest: Exchange = {
     });
   },
   async connect(url) {
-    requirePeer('reflect-metadata');
+    prepareNest();
     const { firstValueFrom } = requirePeer<Rxjs>('rxjs');
     const client = new (requirePeer<Nest>('@nestjs/microservices').ClientRedis)(placeOf(url));
     await client.connect();
     return { ask: (job) => firstValueFrom(client.send(METHOD, job)), close: async () => client.close() };
   },
 };
+
+/** Its log goes to where our figures go. */
+function prepareNest(): void {
+  requirePeer('reflect-metadata');
+  requirePeer<{ Logger: { overrideLogger(yes: boolean): void } }>('@nestjs/common').Logger.overrideLogger(false);
+}
 
 function placeOf(url: string): { host: string; port: number } {
   const { hostname, port } = new URL(url);
