@@ -145,6 +145,12 @@ export class ReplyTransform<C extends Contract<C> = Untyped> extends Transform {
       refused: (error) => this.destroy(error),
     });
     if (signal) addAbortSignal(signal, this);
+    // Who listened to 'readable' leaves the stream neither flowing nor paused, and what waits would wait for ever. Node sees to it in a tick.
+    this.on('removeListener', () => {
+      setImmediate(() => {
+        if (this.readableFlowing === null) this.resume();
+      });
+    });
     this.resume();
   }
 

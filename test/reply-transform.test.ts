@@ -361,6 +361,15 @@ describeEach('ReplyTransform', (broker) => {
     assert.equal((await connection.inspect(queue)).dead, bad.length);
   });
 
+  it('goes on when who read its tap reads it no more', async () => {
+    const replies = answer((value) => value);
+    await asker.ask('m', 1);
+    const reading = once(replies, 'readable');
+    await asker.ask('m', 2);
+    await reading;
+    for (const value of [3, 4, 5]) assert.equal(((await asker.ask('m', value)) as { data?: unknown }).data, value);
+  });
+
   it('aborts the signal of a request whose deadline passes while its handler runs', async () => {
     const reasons: unknown[] = [];
     answer(async (_value, { signal }) => {

@@ -94,6 +94,8 @@ export class RedisConsumer implements Consumer {
   readonly #parcels = new Bag<Parcel>();
   /** The number of the last parcel: who asks goes by the next one until a parcel has it, so that none is left where nobody looks. */
   #number = 0;
+  /** The least that was said with the next number of how many of its items are handed over at once. */
+  #atOnce = Number.POSITIVE_INFINITY;
   /** The call under way, and what ends its waiting. */
   #call: Call = { max: 0, isCancelled: false };
   #waiting: AbortController | undefined;
@@ -236,7 +238,9 @@ export class RedisConsumer implements Consumer {
   }
 
   #newTake({ max }: Call): Take {
-    return { number: this.#number + 1, max, atOnce: this.#handing.atOnce(max) };
+    // One that is said again must not say more: the first may have been carried out.
+    this.#atOnce = Math.min(this.#atOnce, this.#handing.atOnce(max));
+    return { number: this.#number + 1, max, atOnce: this.#atOnce };
   }
 
   /** Waits until an item has landed, or there may be something else to take, and takes what there is. */
@@ -279,7 +283,9 @@ export class RedisConsumer implements Consumer {
     this.#handed = undefined;
     const { name, incarnation, inProcess } = this.#lease;
     client.millraceHanded(this.#keys.consumers, inProcess, name, incarnation, ...handed).catch(() => {
+      if (incarnation !== this.#lease.incarnation) return;
       this.#handed ??= handed;
+      this.#schedule();
     });
   }
 
@@ -423,6 +429,7 @@ export class RedisConsumer implements Consumer {
     if (!Buffer.isBuffer(answer)) return 'suspect';
     const parcel = Parcel.unpack(take.number, answer);
     this.#number = parcel.number;
+    this.#atOnce = Number.POSITIVE_INFINITY;
     this.#parcels.add(parcel);
     this.#handing.said(parcel, take.atOnce);
     return parcel.items;
