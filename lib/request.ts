@@ -66,7 +66,9 @@ export class Request<out T = unknown> extends Delivery<T> {
 
   #expire(): void {
     const { receipt } = this[share];
-    if (receipt.isHeld) receipt.abort(new MillraceError('TIMEOUT', 'The deadline of the request has passed'));
+    if (!receipt.isHeld) return;
+    this.isCancelled = true;
+    receipt.abort(new MillraceError('TIMEOUT', 'The deadline of the request has passed'));
   }
 
   /** What the requester has added, frozen; empty where it was nothing. */

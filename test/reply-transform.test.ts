@@ -370,16 +370,21 @@ describeEach('ReplyTransform', (broker) => {
     for (const value of [3, 4, 5]) assert.equal(((await asker.ask('m', value)) as { data?: unknown }).data, value);
   });
 
-  it('aborts the signal of a request whose deadline passes while its handler runs', async () => {
+  it('aborts the signal of a request whose deadline passes while its handler runs, and answers nothing', async () => {
     const reasons: unknown[] = [];
-    answer(async (_value, { signal }) => {
+    const replies = answer(async (value, { signal }) => {
+      if (value === 'on time') return value;
       await once(signal, 'abort');
       reasons.push(signal.reason.code);
-      return 'late';
+      throw signal.reason;
     });
-    await asker.send(asker.packet('m', 1, { deadline: asker.driver.now() + 100 }));
+    const late = asker.packet('m', 'late', { deadline: asker.driver.now() + 100 });
+    await asker.send(late);
     await until(() => reasons.length === 1);
+    await asker.ask('m', 'on time');
     assert.deepEqual(reasons, ['ERR_MILLRACE_TIMEOUT']);
+    assert.deepEqual(asker.repliesTo(late), []);
+    assert.deepEqual(await left(replies), []);
   });
 
   it('runs no handler for a request whose deadline has passed, and answers nothing', async () => {
