@@ -1,6 +1,6 @@
 import { schema } from './codec.ts';
 import { invalidType } from './errors.ts';
-import { type Check, integer, milliseconds, name } from './options.ts';
+import { type Check, integer, LONGEST_TIMER, milliseconds, name } from './options.ts';
 import { type StreamOptions, streamChecks, streamDefaults } from './stream-options.ts';
 
 /** The options of a `DeliveryStream`. */
@@ -60,7 +60,7 @@ export const deliveryChecks = {
   // With none, nothing could ever be in anybody's hands.
   highWaterMark: integer(1),
   consumer: name,
-  leaseTimeout: integer(100, 2 ** 31 - 1),
+  leaseTimeout: integer(100, LONGEST_TIMER),
   maxAttempts: integer(1),
   backoff,
   schema,

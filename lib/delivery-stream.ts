@@ -26,7 +26,7 @@ import {
 import { Pace } from './pace.ts';
 import { Prefetch } from './prefetch.ts';
 import { StreamIterator } from './stream-iterator.ts';
-import { addAbortSignal, Readable, whenClosed } from './streams.ts';
+import { addAbortSignal, pushTo, Readable, whenClosed } from './streams.ts';
 import { Deadline, within } from './timeout.ts';
 
 /** In how many parts the broker is asked for as many as may be held: one is on its way while the handlers have the others, settled or not. */
@@ -264,14 +264,7 @@ export class DeliveryStream<Out = any> extends Readable {
 
   #handOut(receipt: Receipt): void {
     this.#wanted = false;
-    try {
-      this.push(new Delivery(receipt.value, new Share(receipt)));
-    } catch (error) {
-      // A listener threw: that is its owner's, and shall not cost the items behind.
-      process.nextTick(() => {
-        throw error;
-      });
-    }
+    pushTo(this, new Delivery(receipt.value, new Share(receipt)));
     if (this.#unsettled >= this.#options.highWaterMark) this.#watchSettlements();
   }
 

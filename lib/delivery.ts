@@ -42,6 +42,8 @@ export class Receipt {
   value: unknown;
   /** Whether the deliveries made of it go to several places, so that none can wait for all. */
   isScattered = false;
+  /** Whether nobody waits for what comes of it any more. */
+  isUnwanted = false;
   /** How many of the deliveries made of it are not settled. */
   #open = 1;
   /** Those who wait until all the deliveries made of it have come to them. */

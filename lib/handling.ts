@@ -1,7 +1,7 @@
 import { Bag, type Bagged } from './bag.ts';
 import { type Delivery, type Receipt, type Share, shareOf } from './delivery.ts';
 import { invalidType, MillraceError } from './errors.ts';
-import { type Check, type Filled, integer, withDefaults } from './options.ts';
+import { type Check, type Filled, integer, LONGEST_TIMER, withDefaults } from './options.ts';
 
 /** How the handlers of a stream are run. */
 export interface HandleOptions {
@@ -22,7 +22,7 @@ export interface HandleOptions {
 export type Handler<T, R> = (value: T, delivery: Delivery<T>) => R | PromiseLike<R>;
 
 /** The checks of the options of handling. */
-export const handleChecks = { concurrency: integer(1), timeout: integer(1, 2 ** 31 - 1) };
+export const handleChecks = { concurrency: integer(1), timeout: integer(1, LONGEST_TIMER) };
 
 /** The defaults of the options of handling. */
 export const handleDefaults = { concurrency: 1 } as const satisfies HandleOptions;

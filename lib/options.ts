@@ -20,8 +20,16 @@ export function oneOf(...words: string[]): Check {
   };
 }
 
-/** A time limit in milliseconds: 0 or more, at most what a timer can bear (2 ** 31 - 1, about 24 days). */
-export const milliseconds: Check = integer(0, 2 ** 31 - 1);
+/** The most that a timer of Node can bear, in milliseconds: about 24 days. */
+export const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** A time limit in milliseconds: 0 or more, at most what a timer can bear. */
+export const milliseconds: Check = integer(0, LONGEST_TIMER);
+
+/** Whether to do something. */
+export const yesOrNo: Check = (value, name) => {
+  if (typeof value !== 'boolean') throw invalidType(name, 'of type boolean', value);
+};
 
 /** An AbortSignal. */
 export const abortSignal: Check = (value, name) => {

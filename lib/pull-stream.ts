@@ -17,7 +17,7 @@ import {
 import { Prefetch } from './prefetch.ts';
 import { StreamIterator } from './stream-iterator.ts';
 import { type StreamOptions, streamChecks, streamDefaults } from './stream-options.ts';
-import { addAbortSignal, Readable, whenClosed } from './streams.ts';
+import { addAbortSignal, pushTo, Readable, whenClosed } from './streams.ts';
 import { Deadline, within } from './timeout.ts';
 
 /** The options of a {@link PullStream}. */
@@ -283,14 +283,7 @@ export class PullStream<Out = any> extends Readable {
     }
     const before = this.readableLength;
     this.#wanted = false;
-    try {
-      this.push(value);
-    } catch (error) {
-      // A listener threw: that is its owner's, and shall not cost the items behind.
-      process.nextTick(() => {
-        throw error;
-      });
-    }
+    pushTo(this, value);
     if (this.readableLength === before) return;
     if (before === 0) this.#held = [];
     else if (this.#held.length > 4 * this.readableHighWaterMark) this.#held = this.#held.slice(-before);

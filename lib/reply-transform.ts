@@ -9,12 +9,12 @@ import {
 } from './contract.ts';
 import { type Delivery, type Receipt, share, shareOf } from './delivery.ts';
 import type { Consumer, DriverConnection } from './driver.ts';
-import { invalidType, MillraceError } from './errors.ts';
+import { MillraceError } from './errors.ts';
 import { type HandleOptions, type Handler, Handling, handleChecks, handleDefaults } from './handling.ts';
+import { HandlingTransform } from './handling-transform.ts';
 import { handlerOf, type RequestHandler } from './methods.ts';
 import {
   abortSignal,
-  type Check,
   CLOSE_TIMEOUT,
   type CloseOptions,
   closeTimeout,
@@ -22,6 +22,7 @@ import {
   reserve,
   unchecked,
   withDefaults,
+  yesOrNo,
 } from './options.ts';
 import { type Origin, RequestQueue } from './origin.ts';
 import { cancelledName, requestIn } from './packet.ts';
@@ -29,7 +30,7 @@ import { PlainRequests } from './plain-requests.ts';
 import { ReplyTexts } from './reply-texts.ts';
 import { packet, Request } from './request.ts';
 import { streamDefaults } from './stream-options.ts';
-import { addAbortSignal, Transform, whenClosed } from './streams.ts';
+import { addAbortSignal, whenClosed } from './streams.ts';
 import { within } from './timeout.ts';
 
 /** The options of a {@link ReplyTransform}. */
@@ -55,11 +56,6 @@ export type Answered<T = unknown, R = unknown> =
   | { readonly request: Request<T>; readonly status: 'rejected'; readonly reason: unknown };
 
 type Callback = (error?: Error | null) => void;
-
-/** Checks whether to do something. */
-export const yesOrNo: Check = (value, name) => {
-  if (typeof value !== 'boolean') throw invalidType(name, 'of type boolean', value);
-};
 
 const checks = {
   ...handleChecks,
@@ -99,9 +95,10 @@ const defaults = { ...handleDefaults, maxBytes: streamDefaults.maxBytes, stack: 
  *
  * @typeParam C the methods, where they are known: an interface of functions, or those of the contract
  */
-export class ReplyTransform<C extends Contract<C> = Untyped> extends Transform {
+export class ReplyTransform<C extends Contract<C> = Untyped> extends HandlingTransform {
   readonly #connection: Connection;
-  readonly #handling: Handling;
+  /** @internal */
+  protected override readonly handling: Handling;
   readonly #texts: ReplyTexts;
   readonly #destroying = new AbortController();
   readonly #plain: PlainRequests;
@@ -112,8 +109,6 @@ export class ReplyTransform<C extends Contract<C> = Untyped> extends Transform {
   #lastQueue: RequestQueue | undefined;
   /** What waits until its origin is ready. */
   #arriving: unknown;
-  /** Whether Node would take more for the tap. */
-  #room = true;
   #closing: Promise<void> | undefined;
 
   /**
@@ -134,14 +129,14 @@ export class ReplyTransform<C extends Contract<C> = Untyped> extends Transform {
     super({ objectMode: true, writableHighWaterMark: 1, readableHighWaterMark: concurrency });
     this.#connection = connection;
     this.#texts = new ReplyTexts(checked);
-    this.#handling = new Handling(handler, { concurrency, timeout } as HandleOptions, {
+    this.handling = new Handling(handler, { concurrency, timeout } as HandleOptions, {
       fulfilled: (request, result) => this.#fulfil(request as Request, result),
       failed: (request, error) => this.#fail(request as Request, error),
-      hasRoom: () => this.#room && !this.#plain.isFull,
+      hasRoom: () => this.room && !this.#plain.isFull,
     });
     this.#plain = new PlainRequests({
       open: () => this.#open(),
-      sent: () => this.#handling.next(),
+      sent: () => this.handling.next(),
       refused: (error) => this.destroy(error),
     });
     if (signal) addAbortSignal(signal, this);
@@ -169,18 +164,6 @@ export class ReplyTransform<C extends Contract<C> = Untyped> extends Transform {
     return this.close();
   }
 
-  /** As Node's, but for its answer: false only when no handler is free. */
-  override write(chunk: unknown, callback?: (error: Error | null | undefined) => void): boolean;
-  override write(
-    chunk: unknown,
-    encoding: BufferEncoding,
-    callback?: (error: Error | null | undefined) => void,
-  ): boolean;
-  override write(chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
-    const more = super.write(chunk, encoding as BufferEncoding, callback as never);
-    return more || (this.writable && this.writableLength === 0);
-  }
-
   override _transform(chunk: unknown, _encoding: BufferEncoding, callback: Callback): void {
     const part = shareOf(chunk);
     const origin = part ? this.#queueOf(part.receipt) : this.#plain;
@@ -188,19 +171,8 @@ export class ReplyTransform<C extends Contract<C> = Untyped> extends Transform {
     else this.#takeWhenReady(chunk, origin, callback);
   }
 
-  override _flush(callback: Callback): void {
-    this.#handling.whenIdle(callback);
-  }
-
-  override _read(size: number): void {
-    this.#room = true;
-    this.#handling.next();
-    // Behind that: Node holds back the callback of a write as long as its own rules say, and here it is to let go of it.
-    super._read(size);
-  }
-
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.#handling.giveUp();
+    this.handling.giveUp();
     void shareOf(this.#arriving)?.settle({ verb: 'release' });
     for (const queue of this.#queues) queue.close();
     if (!this.#hasPlain) {
@@ -252,22 +224,22 @@ export class ReplyTransform<C extends Contract<C> = Untyped> extends Transform {
   #take(chunk: unknown, origin: Origin, callback: Callback): void {
     const part = shareOf(chunk);
     if (part && !part.isOpen) {
-      this.#handling.skip(undefined, callback);
+      this.handling.skip(undefined, callback);
       return;
     }
     const value = part ? (chunk as Delivery).value : chunk;
     const asked = requestIn(value);
     if (!asked) {
       this.#refuse(part ? (chunk as Delivery) : undefined, value);
-      this.#handling.skip(part?.receipt, callback);
+      this.handling.skip(part?.receipt, callback);
       return;
     }
     if (origin.wants(asked)) {
-      this.#handling.take(new Request(asked, part ?? this.#plain.shareOf(asked)), callback);
+      this.handling.take(new Request(asked, part ?? this.#plain.shareOf(asked)), callback);
       return;
     }
     void part?.ack();
-    this.#handling.skip(part?.receipt, callback);
+    this.handling.skip(part?.receipt, callback);
   }
 
   /** Does away with what is no request. */
@@ -281,12 +253,12 @@ export class ReplyTransform<C extends Contract<C> = Untyped> extends Transform {
 
   /** Tells the handler of a request that nobody waits for its answer any more. */
   #cancel(queue: RequestQueue, name: string): void {
-    const running = [...this.#handling.running()] as Request[];
+    const running = [...this.handling.running()] as Request[];
     for (const request of running) {
       const { receipt } = request[share];
       if (cancelledName(request[packet]) !== name) continue;
       if (receipt.consumer.connection !== queue.connection || request.queue !== queue.name) continue;
-      request.isCancelled = true;
+      receipt.isUnwanted = true;
       receipt.abort(new DOMException('The request was cancelled', 'AbortError'));
     }
   }
@@ -304,7 +276,7 @@ export class ReplyTransform<C extends Contract<C> = Untyped> extends Transform {
       return;
     }
     answer(request, text);
-    if (this.#isRead) this.#tell({ request, status: 'fulfilled', value: result });
+    if (this.#isRead) this.pass({ request, status: 'fulfilled', value: result });
   }
 
   #fail(request: Request, error: unknown): void {
@@ -314,23 +286,12 @@ export class ReplyTransform<C extends Contract<C> = Untyped> extends Transform {
 
   #reject(request: Request, reason: unknown): void {
     answer(request, this.#texts.ofFailure(request.id, reason));
-    if (this.#isRead) this.#tell({ request, status: 'rejected', reason });
+    if (this.#isRead) this.pass({ request, status: 'rejected', reason });
   }
 
   /** Whether somebody reads what was answered, or has said that it shall wait. */
   get #isRead(): boolean {
     return this.readableFlowing === false || this.listenerCount('data') > 0 || this.listenerCount('readable') > 0;
-  }
-
-  #tell(answered: Answered): void {
-    try {
-      this.#room = this.push(answered);
-    } catch (error) {
-      // A listener threw: that is its owner's, and shall not cost the requests behind.
-      process.nextTick(() => {
-        throw error;
-      });
-    }
   }
 
   async #close(timeout: number): Promise<void> {

@@ -1,9 +1,8 @@
 import { type Connection, connectionFor, internal, requireSupport } from './connect.ts';
 import type { Validator, Validators } from './contract.ts';
 import { type Delivery, type Share, shareOf } from './delivery.ts';
-import { invalidType, MillraceError } from './errors.ts';
+import { MillraceError } from './errors.ts';
 import {
-  type Check,
   type CloseOptions,
   checkQueueName,
   closeTimeout,
@@ -11,6 +10,7 @@ import {
   integer,
   reserve,
   withDefaults,
+  yesOrNo,
 } from './options.ts';
 import {
   Asker,
@@ -24,7 +24,7 @@ import {
 } from './requests.ts';
 import { StreamIterator } from './stream-iterator.ts';
 import { type StreamOptions, streamChecks, streamDefaults } from './stream-options.ts';
-import { addAbortSignal, Duplex, whenClosed } from './streams.ts';
+import { addAbortSignal, Duplex, pushTo, whenClosed } from './streams.ts';
 import { within } from './timeout.ts';
 
 /** The options of a {@link RequestDuplex}. Its requests are packets in JSON, so it takes no `codec`. */
@@ -43,10 +43,6 @@ export interface DuplexOptions extends Omit<StreamOptions, 'codec'>, RequestOpti
 export type Settled<Req = unknown, Res = unknown> =
   | { readonly request: Req; readonly status: 'fulfilled'; readonly value: Res }
   | { readonly request: Req; readonly status: 'rejected'; readonly reason: Error };
-
-const yesOrNo: Check = (value, name) => {
-  if (typeof value !== 'boolean') throw invalidType(name, 'of type boolean', value);
-};
 
 const { connection, highWaterMark, maxBytes } = streamChecks;
 
@@ -349,14 +345,7 @@ export class RequestDuplex<Req = any, Res = any> extends Duplex {
   #handOut(question: Question): void {
     this.#inside -= 1;
     const reply = this.#options.settled ? question.outcome : question.reply;
-    try {
-      this.push(question.share ? (question.chunk as Delivery).with(reply) : reply);
-    } catch (error) {
-      // A listener threw: that is its owner's, and shall not cost the replies behind.
-      process.nextTick(() => {
-        throw error;
-      });
-    }
+    pushTo(this, question.share ? (question.chunk as Delivery).with(reply) : reply);
   }
 
   /** Ends the readable side, and finishes, when nothing more is to be asked and all is answered. */

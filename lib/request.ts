@@ -1,11 +1,9 @@
 import { Delivery, type Share, share } from './delivery.ts';
 import { MillraceError } from './errors.ts';
+import { LONGEST_TIMER } from './options.ts';
 import type { RequestPacket } from './packet.ts';
 
 const NONE: Readonly<Record<string, string>> = Object.freeze({});
-
-/** The most that a timer can bear, in milliseconds. */
-const LONGEST = 2 ** 31 - 1;
 
 /** For the streams alone: the packet of a request. */
 export const packet: unique symbol = Symbol('millrace.packet');
@@ -22,12 +20,6 @@ export const packet: unique symbol = Symbol('millrace.packet');
 export class Request<out T = unknown> extends Delivery<T> {
   /** @internal */
   readonly [packet]: RequestPacket;
-  /**
-   * Whether nobody waits for the answer any more.
-   *
-   * @internal
-   */
-  isCancelled = false;
   #headers: Readonly<Record<string, string>> | undefined;
   #isTimed = false;
 
@@ -52,6 +44,15 @@ export class Request<out T = unknown> extends Delivery<T> {
     return this[packet].deadline ?? Number.POSITIVE_INFINITY;
   }
 
+  /**
+   * Whether nobody waits for the answer any more.
+   *
+   * @internal
+   */
+  get isCancelled(): boolean {
+    return this[share].receipt.isUnwanted;
+  }
+
   /** As a delivery's; aborted, too, when the request is cancelled, and with `ERR_MILLRACE_TIMEOUT` when its deadline passes. */
   override get signal(): AbortSignal {
     const { receipt } = this[share];
@@ -59,7 +60,7 @@ export class Request<out T = unknown> extends Delivery<T> {
     if (!this.#isTimed && this.deadline < Number.POSITIVE_INFINITY) {
       this.#isTimed = true;
       const left = this.deadline - receipt.consumer.connection.now();
-      if (left <= LONGEST) setTimeout(() => this.#expire(), Math.max(1, left)).unref();
+      if (left <= LONGEST_TIMER) setTimeout(() => this.#expire(), Math.max(1, left)).unref();
     }
     return receipt.signal;
   }
@@ -67,7 +68,7 @@ export class Request<out T = unknown> extends Delivery<T> {
   #expire(): void {
     const { receipt } = this[share];
     if (!receipt.isHeld) return;
-    this.isCancelled = true;
+    receipt.isUnwanted = true;
     receipt.abort(new MillraceError('TIMEOUT', 'The deadline of the request has passed'));
   }
 

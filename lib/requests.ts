@@ -3,7 +3,7 @@ import { type ConnectedStream, type Connection, internal } from './connect.ts';
 import type { Validator } from './contract.ts';
 import type { DriverConnection, Inbox, Sender } from './driver.ts';
 import { invalidType, invalidValue, MillraceError, messageOf, type RemoteError } from './errors.ts';
-import { abortSignal, type Check, type Filled, integer } from './options.ts';
+import { abortSignal, type Check, type Filled, integer, LONGEST_TIMER } from './options.ts';
 import { type ReplyPacket, repliesIn } from './packet.ts';
 import { within } from './timeout.ts';
 import { Batch, COMMAND_ITEMS } from './writes.ts';
@@ -36,13 +36,10 @@ function isPlain(value: unknown): value is object {
   return prototype === Object.prototype || prototype === null;
 }
 
-/** The most that a timer can bear. */
-const LONGEST = 2 ** 31 - 1;
-
 /** The checks of {@link RequestOptions}. */
 export const requestChecks = {
-  timeout: integer(1, LONGEST),
-  consumerTimeout: integer(1, LONGEST),
+  timeout: integer(1, LONGEST_TIMER),
+  consumerTimeout: integer(1, LONGEST_TIMER),
   signal: abortSignal,
   headers,
 };

@@ -3,8 +3,8 @@ import { type DeliveryOptions, deliveryChecks } from './delivery-options.ts';
 import { DeliveryStream } from './delivery-stream.ts';
 import { handleChecks, handleDefaults } from './handling.ts';
 import type { RequestHandler } from './methods.ts';
-import { withDefaults } from './options.ts';
-import { type ReplyOptions, ReplyTransform, yesOrNo } from './reply-transform.ts';
+import { withDefaults, yesOrNo } from './options.ts';
+import { type ReplyOptions, ReplyTransform } from './reply-transform.ts';
 import { heldFor, PipedService, type Service } from './service.ts';
 
 /** The options of {@link serve}. `maxBytes` bounds requests and replies. */

@@ -27,3 +27,18 @@ export async function whenClosed(stream: InstanceType<typeof Readable> | Instanc
   stream.on('error', () => {});
   await new Promise<void>((resolve) => stream.once('close', resolve));
 }
+
+/**
+ * Pushes a value; gives whether the stream would take more. A listener that throws is its owner's, and shall not cost the values behind: it
+ * throws in a tick of its own.
+ */
+export function pushTo(stream: InstanceType<typeof Readable>, value: unknown): boolean {
+  try {
+    return stream.push(value);
+  } catch (error) {
+    process.nextTick(() => {
+      throw error;
+    });
+    return stream.readableLength < stream.readableHighWaterMark;
+  }
+}

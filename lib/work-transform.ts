@@ -7,7 +7,7 @@ import {
   handler as handlerCheck,
   retry,
 } from './handling.ts';
-import { Transform } from './streams.ts';
+import { HandlingTransform } from './handling-transform.ts';
 
 type Callback = (error?: Error | null) => void;
 
@@ -28,63 +28,28 @@ type Callback = (error?: Error | null) => void;
  * @typeParam U of the values that go out
  */
 // biome-ignore lint/suspicious/noExplicitAny: what a user who names no type gets
-export class WorkTransform<T = any, U = any> extends Transform {
-  readonly #handling: Handling;
-  /** Whether Node would take more results. */
-  #room = true;
+export class WorkTransform<T = any, U = any> extends HandlingTransform {
+  /** @internal */
+  protected override readonly handling: Handling;
 
   /** @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE where handler or options are wrong */
   constructor(handler: Handler<T, U>, options?: HandleOptions) {
     handlerCheck(handler, 'handler');
     const { concurrency } = handleOptions(options);
     super({ objectMode: true, writableHighWaterMark: 1, readableHighWaterMark: concurrency });
-    this.#handling = new Handling(handler, options, {
-      fulfilled: (delivery, result) => this.#pass(delivery, result),
+    this.handling = new Handling(handler, options, {
+      fulfilled: (delivery, result) => this.pass(delivery.with(result)),
       failed: retry,
-      hasRoom: () => this.#room,
+      hasRoom: () => this.room,
     });
   }
 
-  /** As Node's, but for its answer: false only when no handler is free. */
-  override write(chunk: unknown, callback?: (error: Error | null | undefined) => void): boolean;
-  override write(
-    chunk: unknown,
-    encoding: BufferEncoding,
-    callback?: (error: Error | null | undefined) => void,
-  ): boolean;
-  override write(chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
-    const more = super.write(chunk, encoding as BufferEncoding, callback as never);
-    return more || (this.writable && this.writableLength === 0);
-  }
-
   override _transform(delivery: Delivery<T>, _encoding: BufferEncoding, callback: Callback): void {
-    this.#handling.take(delivery, callback);
-  }
-
-  override _flush(callback: Callback): void {
-    this.#handling.whenIdle(callback);
-  }
-
-  override _read(size: number): void {
-    this.#room = true;
-    this.#handling.next();
-    // Behind that: Node holds back the callback of a write as long as its own rules say, and here it is to let go of it.
-    super._read(size);
+    this.handling.take(delivery, callback);
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.#handling.giveUp();
+    this.handling.giveUp();
     callback(error);
-  }
-
-  #pass(delivery: Delivery, result: unknown): void {
-    try {
-      this.#room = this.push(delivery.with(result));
-    } catch (error) {
-      // A listener threw: that is its owner's, and shall not cost the deliveries behind.
-      process.nextTick(() => {
-        throw error;
-      });
-    }
   }
 }

@@ -34,6 +34,7 @@ const FLOORS: readonly (readonly string[])[] = [
     'pull-stream.ts',
     'delivery-stream.ts',
     'handling.ts',
+    'handling-transform.ts',
     'work-transform.ts',
     'ack-stream.ts',
     'requests.ts',

@@ -1,3 +1,4 @@
+import { LONGEST_TIMER } from '../../options.ts';
 import type { RedisClients } from './clients.ts';
 import type { QueueKeys } from './keys.ts';
 import { isAnswer } from './refusals.ts';
@@ -6,9 +7,6 @@ import type { Listener } from './subscriptions.ts';
 
 /** How often a queue is looked at by who may not subscribe, in milliseconds. */
 const POLL = 1000;
-
-/** The longest that a timer can wait, in milliseconds. */
-const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** A queue that somebody takes from: what is due there comes again in time, and those who wait are told. */
 class Watch implements Listener {
