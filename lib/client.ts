@@ -4,15 +4,26 @@ import {
   type ContractOption,
   contractCheck,
   type In,
+  type Many,
   type Methods,
   methodsOf,
   type One,
   type Out,
+  type Part,
   type Untyped,
   type Validator,
 } from './contract.ts';
 import { MillraceError } from './errors.ts';
-import { type CloseOptions, checkQueueName, type Filled, reserve, withDefaults } from './options.ts';
+import {
+  type CloseOptions,
+  checkQueueName,
+  type Filled,
+  integer,
+  LONGEST_TIMER,
+  reserve,
+  withDefaults,
+} from './options.ts';
+import { PartStream, type PartTerms } from './part-stream.ts';
 import { type DuplexOptions, duplexChecks, RequestDuplex, type Settled } from './request-duplex.ts';
 import {
   Asker,
@@ -28,8 +39,14 @@ import {
 import { type StreamOptions, streamChecks, streamDefaults } from './stream-options.ts';
 import { within } from './timeout.ts';
 
+/** How a request is made that is answered in parts: {@link Client.requestStream}. Its `timeout` is that until the first part. */
+export interface StreamRequestOptions extends RequestOptions {
+  /** Milliseconds, at least 1, that the next part may take, while it is waited for; default 30,000. Then it fails with `ERR_MILLRACE_TIMEOUT`. */
+  idleTimeout?: number;
+}
+
 /** The options of a {@link Client}. Those of a request are the defaults of its requests, each of which may have others. */
-export interface ClientOptions extends Omit<StreamOptions, 'codec' | 'highWaterMark'>, RequestOptions {
+export interface ClientOptions extends Omit<StreamOptions, 'codec' | 'highWaterMark'>, StreamRequestOptions {
   /** Closes the client when it is aborted. */
   signal?: AbortSignal;
 }
@@ -41,10 +58,15 @@ const checks = {
   connection: streamChecks.connection,
   maxBytes: streamChecks.maxBytes,
   ...requestChecks,
+  idleTimeout: integer(1, LONGEST_TIMER),
   contract: contractCheck,
 };
 
-const defaults = { ...requestDefaults, maxBytes: streamDefaults.maxBytes } as const satisfies ClientOptions;
+const streamRequestChecks = { ...requestChecks, idleTimeout: checks.idleTimeout };
+
+const streamRequestDefaults = { ...requestDefaults, idleTimeout: 30_000 } as const satisfies StreamRequestOptions;
+
+const defaults = { ...streamRequestDefaults, maxBytes: streamDefaults.maxBytes } as const satisfies ClientOptions;
 
 const { connection: _connection, method: _method, ...clientDuplexChecks } = duplexChecks;
 
@@ -119,7 +141,7 @@ export class Client<C extends Contract<C> = Untyped> implements AsyncDisposable 
     const checked = withDefaults<ClientOptions & ContractOption<C>, typeof defaults>(options, checks, defaults);
     this.#connection = connectionFor(checked.connection);
     requireSupport(this.#connection, 'requests', 'requests');
-    const { connection, maxBytes, signal, contract, ...requests } = checked;
+    const { connection, maxBytes, signal, contract, idleTimeout, ...requests } = checked;
     this.#checkInspection(requests);
     this.#queue = queue;
     this.#options = checked;
@@ -151,12 +173,37 @@ export class Client<C extends Contract<C> = Untyped> implements AsyncDisposable 
       const terms = options === undefined ? this.#terms : this.#termsOf(options);
       if (terms.signal?.aborted) throw abortErrorOf(terms.signal.reason);
       if (this.#isClosed) throw this.#closedError();
-      const validators = this.#methods?.get(method);
+      const validators = this.#methods?.one(method);
       this.#asker ??= this.#newAsker();
       const pending = new Promised(terms, method, validators?.output, resolve, reject);
       if (validators) this.#asker.askValid(pending, value, validators.input);
       else this.#asker.ask(pending, value);
     });
+  }
+
+  /**
+   * Asks for a method that answers in parts, and gives the stream of them. One that answers at once is taken for the only part. The stream
+   * fails as {@link request} rejects, and with `ERR_MILLRACE_INTERRUPTED`, where it may be asked again, when whoever answers has gone after
+   * the first part; if that was before, another begins.
+   *
+   * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE where arguments are wrong; ERR_MILLRACE_CLOSED;
+   *   ERR_MILLRACE_NO_METHOD, and ERR_MILLRACE_NOT_SUPPORTED where by the contract it answers at once
+   */
+  requestStream<M extends Many<C>>(method: M, value: In<C[M]>, options?: StreamRequestOptions): PartStream<Part<C[M]>> {
+    methodCheck(method, 'method');
+    const terms = this.#partTermsOf(options);
+    if (this.#isClosed) throw this.#closedError();
+    const validators = this.#methods?.many(method);
+    const stream = new PartStream<Part<C[M]>>(method, terms, validators?.parts);
+    try {
+      if (terms.signal?.aborted) throw abortErrorOf(terms.signal.reason);
+      this.#asker ??= this.#newAsker();
+      if (validators) this.#asker.askValid(stream.request, value, validators.input);
+      else this.#asker.ask(stream.request, value);
+    } catch (error) {
+      stream.destroy(error as Error);
+    }
+    return stream;
   }
 
   /**
@@ -178,7 +225,7 @@ export class Client<C extends Contract<C> = Untyped> implements AsyncDisposable 
     const own = withDefaults<ClientDuplexOptions, object>(options, clientDuplexChecks, {});
     const { maxBytes } = this.#options;
     const all = { maxBytes, ...this.#requests, ...own, method, connection: this.#connection };
-    return new RequestDuplex(this.#queue, all, this.#methods?.get(method));
+    return new RequestDuplex(this.#queue, all, this.#methods?.one(method));
   }
 
   /** Rejects what is pending with `ERR_MILLRACE_CLOSED`, has it cancelled, and resolves when that is done. Safe to call twice. */
@@ -257,6 +304,16 @@ export class Client<C extends Contract<C> = Untyped> implements AsyncDisposable 
     const own = withDefaults<RequestOptions, typeof requestDefaults>(options, requestChecks, this.#requests as never);
     this.#checkInspection(own);
     return termsOf(own);
+  }
+
+  #partTermsOf(options: StreamRequestOptions | undefined): PartTerms {
+    const { idleTimeout } = this.#options;
+    const own = withDefaults<StreamRequestOptions, typeof streamRequestDefaults>(options, streamRequestChecks, {
+      ...this.#requests,
+      idleTimeout,
+    } as never);
+    this.#checkInspection(own);
+    return { ...termsOf(own), idleTimeout: own.idleTimeout };
   }
 
   #checkInspection({ consumerTimeout }: RequestOptions): void {

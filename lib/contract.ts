@@ -54,7 +54,7 @@ export type Handlers<C> = {
     value: In<Handled<C[M]>>,
     request: Request<In<Handled<C[M]>>>,
   ) => Out<Handled<C[M]>> extends AsyncIterable<infer P>
-    ? AsyncIterable<P>
+    ? AsyncIterable<P> | PromiseLike<AsyncIterable<P>>
     : Out<Handled<C[M]>> | PromiseLike<Out<Handled<C[M]>>>;
 };
 
@@ -97,19 +97,26 @@ export interface ContractOption<C> {
   contract?: ContractOf<C>;
 }
 
-/** What a method takes and answers. */
+/** What a method takes and answers: at once, or in parts. */
 export interface Validators {
   readonly input: Validator;
-  readonly output: Validator;
+  readonly output?: Validator;
+  readonly parts?: Validator;
 }
+
+/** What one that answers at once takes and answers. */
+export type OneValidators = Required<Pick<Validators, 'input' | 'output'>>;
+
+/** What one that answers in parts takes and answers. */
+export type ManyValidators = Required<Pick<Validators, 'input' | 'parts'>>;
 
 /** The validators of a contract's methods. */
 export class Methods {
-  readonly #validators: ReadonlyMap<string, Partial<Validators>>;
+  readonly #validators: ReadonlyMap<string, Validators>;
 
   constructor(shape: Shape) {
-    const entries = Object.entries(shape).map(([name, { input, output }]) => {
-      const answer = output && { output: new Validator(name, output) };
+    const entries = Object.entries(shape).map(([name, { input, output, parts }]) => {
+      const answer = output ? { output: new Validator(name, output) } : { parts: new Validator(name, parts) };
       return [name, { input: new Validator(name, input), ...answer }] as const;
     });
     this.#validators = new Map(entries);
@@ -119,12 +126,25 @@ export class Methods {
     return [...this.#validators.keys()];
   }
 
-  /** Throws `ERR_MILLRACE_NO_METHOD`, and `ERR_MILLRACE_NOT_SUPPORTED` for a method that answers in parts. */
+  /** Throws `ERR_MILLRACE_NO_METHOD`. */
   get(name: string): Validators {
     const validators = this.#validators.get(name);
     if (!validators) throw noMethod(name, this.names);
-    if (validators.output) return validators as Validators;
-    throw new MillraceError('NOT_SUPPORTED', `The method "${name}" answers in several parts, which is not supported`);
+    return validators;
+  }
+
+  /** Throws as {@link get}, and `ERR_MILLRACE_NOT_SUPPORTED` for a method that answers in parts. */
+  one(name: string): OneValidators {
+    const validators = this.get(name);
+    if (validators.output) return validators as OneValidators;
+    throw new MillraceError('NOT_SUPPORTED', `The method "${name}" answers in several parts: ask with requestStream()`);
+  }
+
+  /** Throws as {@link get}, and `ERR_MILLRACE_NOT_SUPPORTED` for a method that answers at once. */
+  many(name: string): ManyValidators {
+    const validators = this.get(name);
+    if (validators.parts) return validators as ManyValidators;
+    throw new MillraceError('NOT_SUPPORTED', `The method "${name}" answers at once: ask with request()`);
   }
 }
 

@@ -44,6 +44,8 @@ export class Receipt {
   isScattered = false;
   /** Whether nobody waits for what comes of it any more. */
   isUnwanted = false;
+  /** From when on nobody waits, where that has been put off: milliseconds since 1970 by the broker's clock. */
+  deadline: number | undefined;
   /** How many of the deliveries made of it are not settled. */
   #open = 1;
   /** Those who wait until all the deliveries made of it have come to them. */

@@ -112,10 +112,13 @@ export interface DriverConnection {
    */
   inbox(onReplies: (message: string) => void): Inbox;
   /**
-   * Replies, where that settles nothing held: {@link Outcome} has the other way. Resolves when the broker has them; a requester that
-   * is cut off at that moment may never get them. Rejects when the broker refuses for good.
+   * Replies, where that settles nothing held: {@link Outcome} has the other way. Resolves when the broker has them, which it may have
+   * twice where a connection broke; rejects when the broker refuses for good.
+   *
+   * @param queue of the requests: none of the replies is lost, if their inboxes {@link Inbox.watch watch} it. Without, a requester that
+   *   is cut off at that moment may never get them.
    */
-  reply(replies: readonly Reply[]): Promise<void>;
+  reply(replies: readonly Reply[], queue?: string): Promise<void>;
   /**
    * Takes a request out of its queue. If it is not there, because somebody holds it, or it has not come yet, all who watch for
    * {@link cancellations} of the queue are told, until its time is over those who begin later, too. Resolves when the broker knows it.

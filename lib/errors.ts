@@ -26,6 +26,8 @@ const CODES = {
   NO_CONSUMER: { retryable: true },
   /** A request has become a dead letter, and will not be worked on any more. */
   DEAD_LETTER: { retryable: false },
+  /** Whoever answered a request in parts has gone, or given up, after some of them. */
+  INTERRUPTED: { retryable: true },
   /** The broker, or its version, cannot do what was asked. */
   NOT_SUPPORTED: { retryable: false },
 } as const satisfies Record<string, { retryable: boolean }>;

@@ -59,12 +59,19 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 
 /** What a stream does with the deliveries that its handler has worked on. */
 export interface Handled {
+  /** Called with the result of a handler. Where it gives a promise that is awaited in the place of the result, without a time limit. */
+  follow?(delivery: Delivery, result: unknown): Promise<unknown> | undefined;
   /** Called with the result of a handler that has not settled its delivery. */
   fulfilled(delivery: Delivery, result: unknown): void;
   /** Called with what such a handler has thrown or rejected with, or with why it is given up. */
   failed(delivery: Delivery, error: unknown): void;
   /** Whether the next handler may start, as far as the stream is concerned. */
   hasRoom(): boolean;
+}
+
+/** Why a handler is given up whose time is over. */
+export function lateError(timeout: number | undefined): MillraceError {
+  return new MillraceError('TIMEOUT', `A handler was not done within ${timeout} ms`);
 }
 
 /** What becomes, by default, of a delivery whose handler has failed. */
@@ -170,6 +177,12 @@ export class Handling {
   }
 
   #fulfil(task: Task, result: unknown): void {
+    const rest = task.place >= 0 ? this.#handled.follow?.(task.delivery, result) : undefined;
+    if (rest) {
+      clearTimeout(task.timer);
+      this.#await(task, rest);
+      return;
+    }
     if (!this.#end(task)) return;
     if (task.share.isOpen) this.#handled.fulfilled(task.delivery, result);
     this.#settled(task.share.receipt);
@@ -183,7 +196,7 @@ export class Handling {
 
   #expire(task: Task): void {
     if (!this.#running.delete(task)) return;
-    const reason = new MillraceError('TIMEOUT', `A handler was not done within ${this.#timeout} ms`);
+    const reason = lateError(this.#timeout);
     if (task.share.isOpen) this.#handled.failed(task.delivery, reason);
     task.share.receipt.abort(reason);
     this.#settled(task.share.receipt);

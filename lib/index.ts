@@ -1,5 +1,5 @@
 export { AckStream } from './ack-stream.ts';
-export { Client, type ClientDuplexOptions, type ClientOptions } from './client.ts';
+export { Client, type ClientDuplexOptions, type ClientOptions, type StreamRequestOptions } from './client.ts';
 export type { Codec } from './codec.ts';
 export { type Connection, type ConnectOptions, connect, registerDriver } from './connect.ts';
 export { type Contract, type ContractOf, contract, type Handlers, type Untyped } from './contract.ts';
@@ -12,6 +12,7 @@ export { type Code, MillraceError } from './errors.ts';
 export type { HandleOptions, Handler } from './handling.ts';
 export type { RequestHandler } from './methods.ts';
 export type { CloseOptions } from './options.ts';
+export type { PartStream } from './part-stream.ts';
 export { type PullOptions, PullStream } from './pull-stream.ts';
 export { type PushOptions, PushStream, type SendOptions } from './push-stream.ts';
 export { type Answered, type ReplyOptions, ReplyTransform } from './reply-transform.ts';

@@ -1,6 +1,7 @@
-import { type Methods, noMethod } from './contract.ts';
+import { type Methods, noMethod, type Validator } from './contract.ts';
 import { share } from './delivery.ts';
-import { invalidType, invalidValue } from './errors.ts';
+import { invalidType, invalidValue, MillraceError } from './errors.ts';
+import { isAsyncIterable } from './reply-texts.ts';
 import { packet, Request } from './request.ts';
 
 /**
@@ -54,13 +55,24 @@ function checkAll(handlers: ReadonlyMap<string, AnyHandler>, { names }: Methods)
 /** A handler that runs on what a contract makes of what is asked with, and gives what it makes of the result. */
 function validated(handler: AnyHandler, contract: Methods): AnyHandler {
   return async (value, request) => {
-    const { input, output } = contract.get(request.method);
+    const { input, output, parts } = contract.get(request.method);
     const valid = (await input.validate(value, 'The parameters')) as never;
     // It may be settled, lost or cancelled meanwhile: what comes of it is nobody's.
     if (request.isCancelled || !request[share].isOpen) return undefined;
     const result = await handler(valid, valid === value ? request : withValue(request, valid));
-    return await output.validate(result, "The handler's result");
+    return parts ? validParts(result, parts, request.method) : await output?.validate(result, "The handler's result");
   };
+}
+
+/** The parts that a handler gives, each as its schema makes it. */
+function validParts(result: unknown, parts: Validator, method: string): AsyncIterable<unknown> {
+  if (isAsyncIterable(result)) return eachValid(result, parts);
+  const message = `The handler's result for "${method}" is to be an async iterable of its parts, and is of type ${typeof result}`;
+  throw new MillraceError('INVALID_ITEM', message, { item: result });
+}
+
+async function* eachValid(given: AsyncIterable<unknown>, parts: Validator): AsyncGenerator<unknown> {
+  for await (const part of given) yield await parts.validate(part, "A part of the handler's result");
 }
 
 /** A request with another value. */

@@ -1,4 +1,6 @@
+import { Desk } from './desk.ts';
 import type { Cancellations, DriverConnection } from './driver.ts';
+import { Outbox } from './outbox.ts';
 import type { RequestPacket } from './packet.ts';
 
 /** Where requests come from. */
@@ -9,6 +11,24 @@ export interface Origin {
   ready(): Promise<void>;
   /** Whether somebody waits for the answer to a request. */
   wants(packet: RequestPacket): boolean;
+  /** Where replies in parts go by. Only while it is ready. */
+  readonly parting: Parting;
+}
+
+/** What replies in parts need of a connection. */
+export class Parting {
+  readonly desk: Desk;
+  readonly outbox: Outbox;
+
+  /** @param queue of the requests; none: a part may be lost with a connection, and fails its request */
+  constructor(driver: DriverConnection, queue?: string) {
+    this.desk = Desk.enter(driver);
+    this.outbox = new Outbox(driver, queue);
+  }
+
+  close(): void {
+    this.desk.leave();
+  }
 }
 
 /** Whether the time of a request is over, by the broker's clock. */
@@ -23,6 +43,7 @@ export class RequestQueue implements Origin {
   readonly #onCancelled: (request: string) => void;
   #cancellations: Cancellations | undefined;
   #opening: Promise<void> | undefined;
+  #parting: Parting | undefined;
   isReady = false;
 
   /** @param onCancelled called with the name of a request that nobody waits for any more */
@@ -41,8 +62,14 @@ export class RequestQueue implements Origin {
     return !isExpired(packet, this.connection) && !this.#cancellations?.has(packet);
   }
 
+  get parting(): Parting {
+    this.#parting ??= new Parting(this.connection, this.name);
+    return this.#parting;
+  }
+
   close(): void {
     this.#cancellations?.close();
+    this.#parting?.close();
   }
 
   async #open(): Promise<void> {

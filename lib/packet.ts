@@ -18,19 +18,43 @@ export interface RequestPacket {
   /** Milliseconds since 1970, by the broker's clock, from which on nobody waits for the reply. */
   readonly deadline?: number;
   readonly headers?: Readonly<Record<string, string>>;
+  /** How many parts of a reply it takes before it says that it takes more. Without, it is for one reply. */
+  readonly parts?: number;
 }
 
-/** A reply as it is published, in JSON. */
+/** A reply as it is published, in JSON. One in parts ends with how many there were. */
 export type ReplyPacket =
-  | { readonly id: string; readonly success: true; readonly data?: unknown }
+  | { readonly id: string; readonly success: true; readonly data?: unknown; readonly parts?: number }
   | { readonly id: string; readonly success: false; readonly error: RemoteError };
+
+/** One part of a reply. */
+export interface PartPacket {
+  readonly id: string;
+  /** Which run of a handler it comes from: a name that nobody can guess. */
+  readonly run: string;
+  /** Its number, from 0. */
+  readonly part: number;
+  readonly data?: unknown;
+  /** Where it can be said how much is taken: with the first part. Without, nothing holds the others back. */
+  readonly channel?: string;
+}
+
+/** What who reads a reply in parts says to who sends it. */
+export interface CreditPacket {
+  readonly run: string;
+  /** How many parts may have been sent, all in all. */
+  readonly credit: number;
+  /** In the place of the request's: from when on nobody waits, unless more is said. */
+  readonly deadline: number;
+}
 
 /** The request that a value is; nothing where it is none. */
 export function requestIn(value: unknown): RequestPacket | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const { id, method, channel, deadline, headers } = value as Partial<Record<keyof RequestPacket, unknown>>;
+  const { id, method, channel, deadline, headers, parts } = value as Partial<Record<keyof RequestPacket, unknown>>;
   const isRequest = typeof id === 'string' && typeof method === 'string' && typeof channel === 'string';
   if (!isRequest || !(deadline === undefined || typeof deadline === 'number')) return undefined;
+  if (!(parts === undefined || typeof parts === 'number')) return undefined;
   if (!(headers === undefined || (typeof headers === 'object' && headers !== null))) return undefined;
   return value as RequestPacket;
 }
@@ -38,6 +62,16 @@ export function requestIn(value: unknown): RequestPacket | undefined {
 /** A reply in JSON: what a handler has returned. Throws where JSON can't say it. */
 export function replyText(id: string, data: unknown): string {
   return JSON.stringify({ id, success: true, data } satisfies ReplyPacket);
+}
+
+/** A part of a reply in JSON. Throws where JSON can't say it. */
+export function partText(part: PartPacket): string {
+  return JSON.stringify(part);
+}
+
+/** The end of a reply in parts, in JSON. */
+export function endText(id: string, parts: number): string {
+  return JSON.stringify({ id, success: true, parts } satisfies ReplyPacket);
 }
 
 /** A reply in JSON: why there is no other. */
@@ -72,23 +106,33 @@ export function messagesOf(replies: readonly Reply[]): Reply[] {
   return messages;
 }
 
-/** The replies in a message: one, or an array of them. What is none of these is left out; `count` is how many things there were. */
-export function repliesIn(message: string): { replies: ReplyPacket[]; count: number } {
-  let said: unknown;
+/** What a message holds: one thing, or an array of them, of any kind. */
+export function packetsIn(message: string): readonly unknown[] {
   try {
-    said = JSON.parse(message);
+    const said: unknown = JSON.parse(message);
+    return Array.isArray(said) ? said : [said];
   } catch {
-    return { replies: [], count: 1 };
+    return [undefined];
   }
-  const all = Array.isArray(said) ? said : [said];
-  return { replies: all.filter(isReply), count: all.length };
 }
 
-function isReply(value: unknown): value is ReplyPacket {
-  if (typeof value !== 'object' || value === null) return false;
-  const { id, success, error } = value as { id?: unknown; success?: unknown; error?: unknown };
+export function isReply(packet: unknown): packet is ReplyPacket {
+  if (typeof packet !== 'object' || packet === null) return false;
+  const { id, success, error } = packet as { id?: unknown; success?: unknown; error?: unknown };
   if (typeof id !== 'string' || typeof success !== 'boolean') return false;
   return success || (typeof error === 'object' && error !== null);
+}
+
+export function isPart(packet: unknown): packet is PartPacket {
+  if (typeof packet !== 'object' || packet === null) return false;
+  const { id, run, part } = packet as Partial<Record<keyof PartPacket, unknown>>;
+  return typeof id === 'string' && typeof run === 'string' && typeof part === 'number';
+}
+
+export function isCredit(packet: unknown): packet is CreditPacket {
+  if (typeof packet !== 'object' || packet === null) return false;
+  const { run, credit, deadline } = packet as Partial<Record<keyof CreditPacket, unknown>>;
+  return typeof run === 'string' && typeof credit === 'number' && typeof deadline === 'number';
 }
 
 /** A reply in JSON: the request has become a dead letter. */

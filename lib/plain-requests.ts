@@ -1,6 +1,6 @@
 import { type Holder, Receipt, Share } from './delivery.ts';
 import type { Consumer, DriverConnection, Held, Outcome, Reply } from './driver.ts';
-import { isExpired, type Origin } from './origin.ts';
+import { isExpired, type Origin, Parting } from './origin.ts';
 import { deadLetterText, type RequestPacket } from './packet.ts';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -54,6 +54,7 @@ export class PlainRequests implements Consumer, Origin {
   #replies: Reply[] = [];
   /** The answer to all replies of this turn. */
   #turn: Promise<boolean> | undefined;
+  #parting: Parting | undefined;
   /** How many replies are on their way, and who waits until there are none. */
   #unsent = 0;
   #whenSent: (() => void) | undefined;
@@ -98,8 +99,14 @@ export class PlainRequests implements Consumer, Origin {
 
   handOver(): void {}
 
+  get parting(): Parting {
+    this.#parting ??= new Parting(this.#driver as DriverConnection);
+    return this.#parting;
+  }
+
   /** Resolves when no reply is on its way any more. */
   async close(): Promise<void> {
+    this.#parting?.close();
     if (this.#unsent === 0) return;
     await new Promise<void>((resolve) => {
       this.#whenSent = resolve;

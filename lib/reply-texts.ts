@@ -1,5 +1,14 @@
 import { MillraceError, messageOf, type RemoteError } from './errors.ts';
-import { failureText, remoteErrorOf, replyText } from './packet.ts';
+import { endText, failureText, type PartPacket, partText, remoteErrorOf, replyText } from './packet.ts';
+
+/** What a handler's result becomes when all its parts have been sent. */
+export class PartsSent {
+  readonly count: number;
+
+  constructor(count: number) {
+    this.count = count;
+  }
+}
 
 /** What goes over the wire in answer to a request. */
 export class ReplyTexts {
@@ -15,6 +24,19 @@ export class ReplyTexts {
   /** The reply with a result. Throws `ERR_MILLRACE_INVALID_ITEM`, `ERR_MILLRACE_TOO_LARGE`, `ERR_MILLRACE_NOT_SUPPORTED`. */
   ofResult(id: string, result: unknown): string {
     const text = textOf(id, result);
+    this.#checkSize(text);
+    return text;
+  }
+
+  /** A part of a reply. Throws `ERR_MILLRACE_INVALID_ITEM`, `ERR_MILLRACE_TOO_LARGE`. */
+  ofPart(part: PartPacket): string {
+    const { data } = part;
+    if (data === undefined || data === null) {
+      throw new MillraceError('INVALID_ITEM', `Invalid part: ${data}, which no object stream can carry`, {
+        item: data,
+      });
+    }
+    const text = jsonOf(data, 'part', () => partText(part));
     this.#checkSize(text);
     return text;
   }
@@ -40,20 +62,27 @@ export class ReplyTexts {
 }
 
 function textOf(id: string, result: unknown): string {
+  if (result instanceof PartsSent) return endText(id, result.count);
   if (isAsyncIterable(result)) {
-    throw new MillraceError('NOT_SUPPORTED', 'Replies of several parts, as an async iterable gives, are not supported');
+    const message = 'The method answers in several parts, and is asked for one reply: ask with requestStream()';
+    throw new MillraceError('NOT_SUPPORTED', message);
   }
+  return jsonOf(result, 'reply', () => replyText(id, result));
+}
+
+/** Has JSON say a value. Throws `ERR_MILLRACE_INVALID_ITEM` where it can't. */
+function jsonOf(value: unknown, what: string, write: () => string): string {
   try {
     // In an object JSON would leave them out.
-    if (typeof result === 'function' || typeof result === 'symbol') throw new TypeError('it has no JSON');
-    return replyText(id, result);
+    if (typeof value === 'function' || typeof value === 'symbol') throw new TypeError('it has no JSON');
+    return write();
   } catch (cause) {
-    const message = `Invalid reply: a result of type ${typeof result} is refused: ${said(cause)}`;
-    throw new MillraceError('INVALID_ITEM', message, { item: result, cause });
+    const message = `Invalid ${what}: a result of type ${typeof value} is refused: ${said(cause)}`;
+    throw new MillraceError('INVALID_ITEM', message, { item: value, cause });
   }
 }
 
-function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
+export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
   if (typeof value !== 'object' || value === null) return false;
   return typeof (value as Partial<AsyncIterable<unknown>>)[Symbol.asyncIterator] === 'function';
 }

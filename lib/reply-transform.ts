@@ -26,8 +26,9 @@ import {
 } from './options.ts';
 import { type Origin, RequestQueue } from './origin.ts';
 import { cancelledName, requestIn } from './packet.ts';
+import { discard, PartRun } from './part-run.ts';
 import { PlainRequests } from './plain-requests.ts';
-import { ReplyTexts } from './reply-texts.ts';
+import { isAsyncIterable, PartsSent, ReplyTexts } from './reply-texts.ts';
 import { packet, Request } from './request.ts';
 import { streamDefaults } from './stream-options.ts';
 import { addAbortSignal, whenClosed } from './streams.ts';
@@ -50,7 +51,7 @@ export interface ReplyOptions extends HandleOptions {
   signal?: AbortSignal;
 }
 
-/** A request that was answered, and how. */
+/** A request that was answered, and how. Where that was in parts, the value is how many there were. */
 export type Answered<T = unknown, R = unknown> =
   | { readonly request: Request<T>; readonly status: 'fulfilled'; readonly value: R }
   | { readonly request: Request<T>; readonly status: 'rejected'; readonly reason: unknown };
@@ -74,8 +75,11 @@ const defaults = { ...handleDefaults, maxBytes: streamDefaults.maxBytes, stack: 
  *
  * - Handlers are functions by the name of their method, or one function for all methods. A method that none of them has is answered
  *   with `ERR_MILLRACE_NO_METHOD`, a handler whose `timeout` is over with `ERR_MILLRACE_TIMEOUT`, a result that JSON can't say with
- *   `ERR_MILLRACE_INVALID_ITEM`, one beyond `maxBytes` with `ERR_MILLRACE_TOO_LARGE`, an async iterable with
- *   `ERR_MILLRACE_NOT_SUPPORTED`. Nothing of this stops the stream.
+ *   `ERR_MILLRACE_INVALID_ITEM`, one beyond `maxBytes` with `ERR_MILLRACE_TOO_LARGE`. Nothing of this
+ *   stops the stream.
+ * - A handler that returns an async iterable, as a generator does, answers in parts where the requester takes such; elsewhere the answer is
+ *   `ERR_MILLRACE_NOT_SUPPORTED`. It is at most 16 parts ahead of who reads them, and its iterator is ended when nobody does any more. A
+ *   `timeout` is for each part. Arrays and strings are values.
  * - With the option `contract` a handler gets what the contract makes of a request, and is not called where it refuses that; what it makes
  *   of the handler's result is sent. What it refuses is answered with `ERR_MILLRACE_INVALID_ITEM`.
  * - A delivery is acknowledged in the step that publishes its reply, and a handler that fails is not run again: its requester has been
@@ -88,7 +92,8 @@ const defaults = { ...handleDefaults, maxBytes: streamDefaults.maxBytes, stack: 
  *   nothing; where somebody does, no handler starts while `concurrency` of them wait to be read.
  * - It takes no request before a handler is free to work on it. It ends when all handlers are over and the broker has answered to all
  *   that was settled.
- * - When it is destroyed the signals of the handlers that run are aborted with `ERR_MILLRACE_CLOSED`, and their deliveries put back.
+ * - When it is destroyed the signals of the handlers that run are aborted with `ERR_MILLRACE_CLOSED`, and their deliveries put back; one
+ *   that was answered in part is answered with `ERR_MILLRACE_INTERRUPTED`.
  *
  * Where plain values are written its connection closes it, and it emits `'ready'` when the broker answers, and fails with
  * `ERR_MILLRACE_REFUSED` when that refuses replies.
@@ -104,6 +109,7 @@ export class ReplyTransform<C extends Contract<C> = Untyped> extends HandlingTra
   readonly #plain: PlainRequests;
   #hasPlain = false;
   readonly #queues: RequestQueue[] = [];
+  readonly #timeout: number | undefined;
   /** Whose request came last, and from which queue. */
   #lastConsumer: Consumer | undefined;
   #lastQueue: RequestQueue | undefined;
@@ -129,9 +135,11 @@ export class ReplyTransform<C extends Contract<C> = Untyped> extends HandlingTra
     super({ objectMode: true, writableHighWaterMark: 1, readableHighWaterMark: concurrency });
     this.#connection = connection;
     this.#texts = new ReplyTexts(checked);
+    this.#timeout = timeout;
     this.handling = new Handling(handler, { concurrency, timeout } as HandleOptions, {
       fulfilled: (request, result) => this.#fulfil(request as Request, result),
       failed: (request, error) => this.#fail(request as Request, error),
+      follow: (request, result) => this.#follow(request as Request, result),
       hasRoom: () => this.room && !this.#plain.isFull,
     });
     this.#plain = new PlainRequests({
@@ -166,7 +174,7 @@ export class ReplyTransform<C extends Contract<C> = Untyped> extends HandlingTra
 
   override _transform(chunk: unknown, _encoding: BufferEncoding, callback: Callback): void {
     const part = shareOf(chunk);
-    const origin = part ? this.#queueOf(part.receipt) : this.#plain;
+    const origin = part ? this.#originOf(part.receipt) : this.#plain;
     if (origin.isReady) this.#take(chunk, origin, callback);
     else this.#takeWhenReady(chunk, origin, callback);
   }
@@ -193,6 +201,10 @@ export class ReplyTransform<C extends Contract<C> = Untyped> extends HandlingTra
     this.#hasPlain = true;
     add(this, 'pushing');
     return await open(this, this.#destroying.signal);
+  }
+
+  #originOf(receipt: Receipt): Origin {
+    return receipt.consumer === this.#plain ? this.#plain : this.#queueOf(receipt);
   }
 
   /** The queue that a delivery comes from, which is watched for requests that are cancelled. */
@@ -263,6 +275,18 @@ export class ReplyTransform<C extends Contract<C> = Untyped> extends HandlingTra
     }
   }
 
+  /** Sends the parts of a reply, where it has some, and the requester takes such. */
+  #follow(request: Request, result: unknown): Promise<unknown> | undefined {
+    if (!isAsyncIterable(result)) return undefined;
+    const { receipt, isOpen } = request[share];
+    if (request[packet].parts === undefined || !isOpen) {
+      discard(result);
+      return undefined;
+    }
+    const { desk, outbox } = this.#originOf(receipt).parting;
+    return new PartRun(request, { desk, outbox, texts: this.#texts, timeout: this.#timeout }).send(result);
+  }
+
   #fulfil(request: Request, result: unknown): void {
     if (request.isCancelled) {
       void request.ack();
@@ -276,7 +300,8 @@ export class ReplyTransform<C extends Contract<C> = Untyped> extends HandlingTra
       return;
     }
     answer(request, text);
-    if (this.#isRead) this.pass({ request, status: 'fulfilled', value: result });
+    const value = result instanceof PartsSent ? result.count : result;
+    if (this.#isRead) this.pass({ request, status: 'fulfilled', value });
   }
 
   #fail(request: Request, error: unknown): void {

@@ -39,9 +39,12 @@ export class Request<out T = unknown> extends Delivery<T> {
     return this[packet].method;
   }
 
-  /** From when on nobody waits for the answer: milliseconds since 1970 by the broker's clock; infinity where that was not said. */
+  /**
+   * From when on nobody waits for the answer: milliseconds since 1970 by the broker's clock; infinity where that was not said. Who reads
+   * an answer in parts puts it off.
+   */
   get deadline(): number {
-    return this[packet].deadline ?? Number.POSITIVE_INFINITY;
+    return this[share].receipt.deadline ?? this[packet].deadline ?? Number.POSITIVE_INFINITY;
   }
 
   /**
@@ -55,19 +58,28 @@ export class Request<out T = unknown> extends Delivery<T> {
 
   /** As a delivery's; aborted, too, when the request is cancelled, and with `ERR_MILLRACE_TIMEOUT` when its deadline passes. */
   override get signal(): AbortSignal {
-    const { receipt } = this[share];
     // Only for who looks at it: a timer for each request would cost more than most of them do.
-    if (!this.#isTimed && this.deadline < Number.POSITIVE_INFINITY) {
-      this.#isTimed = true;
-      const left = this.deadline - receipt.consumer.connection.now();
-      if (left <= LONGEST_TIMER) setTimeout(() => this.#expire(), Math.max(1, left)).unref();
-    }
-    return receipt.signal;
+    if (!this.#isTimed) this.#awaitDeadline();
+    return this[share].receipt.signal;
+  }
+
+  get #left(): number {
+    return this.deadline - this[share].receipt.consumer.connection.now();
+  }
+
+  #awaitDeadline(): void {
+    this.#isTimed = true;
+    const left = this.#left;
+    if (left <= LONGEST_TIMER) setTimeout(() => this.#expire(), Math.max(1, left)).unref();
   }
 
   #expire(): void {
     const { receipt } = this[share];
     if (!receipt.isHeld) return;
+    if (this.#left > 0) {
+      this.#awaitDeadline();
+      return;
+    }
     receipt.isUnwanted = true;
     receipt.abort(new MillraceError('TIMEOUT', 'The deadline of the request has passed'));
   }

@@ -1,10 +1,11 @@
 import { Bag, type Bagged } from './bag.ts';
 import { type ConnectedStream, type Connection, internal } from './connect.ts';
 import type { Validator } from './contract.ts';
-import type { DriverConnection, Inbox, Sender } from './driver.ts';
+import { type Asked, Desk } from './desk.ts';
+import type { Sender } from './driver.ts';
 import { invalidType, invalidValue, MillraceError, messageOf, type RemoteError } from './errors.ts';
 import { abortSignal, type Check, type Filled, integer, LONGEST_TIMER } from './options.ts';
-import { type ReplyPacket, repliesIn } from './packet.ts';
+import type { CreditPacket, PartPacket, ReplyPacket } from './packet.ts';
 import { within } from './timeout.ts';
 import { Batch, COMMAND_ITEMS } from './writes.ts';
 
@@ -73,7 +74,7 @@ export function termsOf(options: Filled<RequestOptions, typeof requestDefaults>)
 }
 
 /** A request, from {@link Asker.ask} until it is settled, which it is once: by one of its two methods. */
-export abstract class Pending implements Bagged {
+export abstract class Pending implements Bagged, Asked {
   readonly method: string;
   readonly terms: Terms;
   /** Not -1 as long as it is not settled. */
@@ -95,10 +96,29 @@ export abstract class Pending implements Bagged {
     this.terms = terms;
   }
 
-  /** Called with what it was answered with, which may be undefined or null. */
-  abstract fulfilled(data: unknown): void;
+  /** How many parts of a reply it takes before it says that it takes more; nothing: it is for one reply. */
+  get parts(): number | undefined {
+    return undefined;
+  }
+
+  /** Called with what it was answered with, which may be undefined or null; or with how many parts it was answered in. */
+  abstract fulfilled(data: unknown, parts: number | undefined): void;
   /** Called with why it was not. */
   abstract rejected(error: Error): void;
+
+  /** Called with how whoever worked on it has failed. */
+  failed(error: Error): void {
+    this.rejected(error);
+  }
+
+  answered(reply: ReplyPacket): void {
+    this.asker?.answer(this, reply);
+  }
+
+  /** Called with a part of a reply; gives whether that was to be expected. */
+  part(_part: PartPacket): boolean {
+    return false;
+  }
 
   /** It is the listener of its own signal. */
   handleEvent(): void {
@@ -112,114 +132,14 @@ export function abortErrorOf(reason: unknown): Error {
   return new DOMException('The request was aborted', { name: 'AbortError', cause: reason });
 }
 
-const desks = new WeakMap<DriverConnection, Desk>();
-
-/** Where the replies to all requests of one connection come in. */
-class Desk {
-  readonly driver: DriverConnection;
-  /** In JSON. */
-  readonly channel: string;
-  readonly #inbox: Inbox;
-  readonly #onStray: (replies: number) => void;
-  /** The requests that are to be answered, each where its id says, and the places that are free. */
-  readonly #slots: (Pending | undefined)[] = [];
-  readonly #free: number[] = [];
-  /** The looks of this turn at who is there to work on requests, by queue. */
-  readonly #looks = new Map<string, Promise<boolean>>();
-  #users = 0;
-
-  /** The desk of a connection, for one more user until it is {@link leave left}. */
-  static enter(driver: DriverConnection, onStray: (replies: number) => void): Desk {
-    const desk = desks.get(driver) ?? new Desk(driver, onStray);
-    desks.set(driver, desk);
-    desk.#users += 1;
-    return desk;
-  }
-
-  constructor(driver: DriverConnection, onStray: (replies: number) => void) {
-    this.driver = driver;
-    this.#onStray = onStray;
-    this.#inbox = driver.inbox((message) => this.#receive(message));
-    this.channel = JSON.stringify(this.#inbox.channel);
-  }
-
-  leave(): void {
-    this.#users -= 1;
-    if (this.#users > 0) return;
-    desks.delete(this.driver);
-    this.#inbox.close();
-  }
-
-  watch(queue: string): () => void {
-    return this.#inbox.watch(queue);
-  }
-
-  /** Gives a request its id, under which a reply finds it. */
-  add(pending: Pending): void {
-    pending.slot = this.#free.pop() ?? this.#slots.length;
-    pending.id = nextId(pending.slot);
-    this.#slots[pending.slot] = pending;
-  }
-
-  delete(pending: Pending): void {
-    if (pending.slot < 0) return;
-    this.#slots[pending.slot] = undefined;
-    this.#free.push(pending.slot);
-    pending.slot = -1;
-  }
-
-  /** Resolves when the broker knows that nobody wants a request answered, or never will. */
-  async cancel(queue: string, { id, body, deadline: until }: Pending): Promise<void> {
-    try {
-      await this.driver.cancel(queue, { channel: this.#inbox.channel, id, body, until });
-    } catch {
-      // Its deadline says the same, later.
-    }
-  }
-
-  /** Whether a queue has consumers, as far as can be told. */
-  isServed(queue: string): Promise<boolean> {
-    const before = this.#looks.get(queue);
-    if (before) return before;
-    const look = this.driver.inspect(queue).then(
-      ({ consumers }) => consumers.length > 0,
-      () => true,
-    );
-    this.#looks.set(queue, look);
-    setImmediate(() => this.#looks.delete(queue));
-    return look;
-  }
-
-  #receive(message: string): void {
-    const { replies, count } = repliesIn(message);
-    let stray = count - replies.length;
-    for (const reply of replies) {
-      const pending = this.#find(reply.id);
-      if (pending) pending.asker?.answer(pending, reply);
-      else stray += 1;
-    }
-    if (stray > 0) this.#onStray(stray);
-  }
-
-  #find(id: string): Pending | undefined {
-    const pending = this.#slots[Number.parseInt(id, 36)];
-    return pending?.id === id ? pending : undefined;
-  }
-}
-
-/** How many ids have been given: so each is of one generation, and none is given twice in the process. */
-let generation = 0;
-
-function nextId(slot: number): string {
-  generation += 1;
-  return `${slot.toString(36)}-${generation.toString(36)}`;
-}
-
 /** How many batches are on their way at a time. */
 const BATCHES = 2;
 
 /** How long to wait, when all else is closed, until the broker knows what was cancelled, in milliseconds. */
 const CANCELLING = 500;
+
+/** How long, at least, a reply in parts goes on when nothing is heard of its requester any more, in milliseconds. */
+const LEAST_SILENCE = 3000;
 
 /** What an {@link Asker} is to know. */
 export interface AskerOptions {
@@ -294,8 +214,8 @@ export class Asker {
   /** Settles a request by its reply. */
   answer(pending: Pending, reply: ReplyPacket): void {
     if (!this.#end(pending)) return;
-    if (reply.success) pending.fulfilled(reply.data);
-    else pending.rejected(this.#remoteError(pending, reply.error));
+    if (reply.success) pending.fulfilled(reply.data, reply.parts);
+    else pending.failed(this.#remoteError(pending, reply.error));
     this.#checkIdle();
   }
 
@@ -305,6 +225,12 @@ export class Asker {
     if (pending.isSent && this.#desk) this.#cancel(pending, this.#desk);
     pending.rejected(error);
     this.#checkIdle();
+  }
+
+  /** Tells whoever sends the parts of a request's reply how many more it takes, and that somebody waits for them still. */
+  say(pending: Pending, channel: string, { run, credit }: Omit<CreditPacket, 'deadline'>): void {
+    const { timeout } = pending.terms;
+    this.#desk?.say(channel, { run, credit, deadline: this.#desk.driver.now() + Math.max(timeout, LEAST_SILENCE) });
   }
 
   /** Called when a request's timer rings: its time, or that for a consumer to come, is over. */
@@ -370,9 +296,10 @@ export class Asker {
     pending.deadline = desk.driver.now() + terms.timeout;
     const said = parameters === undefined ? '' : `,"parameters":${parameters}`;
     const along = terms.headers === undefined ? '' : `,"headers":${terms.headers}`;
+    const inParts = pending.parts === undefined ? '' : `,"parts":${pending.parts}`;
     pending.body =
-      `{"id":"${pending.id}","method":${JSON.stringify(pending.method)}${said},"channel":${desk.channel},` +
-      `"deadline":${pending.deadline}${along}}`;
+      `{"id":"${pending.id}","method":${JSON.stringify(pending.method)}${said},"channel":${desk.channelText},` +
+      `"deadline":${pending.deadline}${along}${inParts}}`;
     pending.parameters = undefined;
     const { maxBytes } = this.#options;
     // UTF-8 takes at most three bytes for a unit of a string: most strings need no closer count.
@@ -456,7 +383,10 @@ export class Asker {
   }
 
   #cancel(pending: Pending, desk: Desk): void {
-    const cancelling = desk.cancel(this.#queue, pending).then(() => {
+    const { id, body, terms } = pending;
+    // A reply in parts may have gone on beyond the first deadline.
+    const until = Math.max(pending.deadline, desk.driver.now() + (pending.parts === undefined ? 0 : terms.timeout));
+    const cancelling = desk.cancel(this.#queue, { id, body, until }).then(() => {
       this.#cancels.delete(cancelling);
     });
     this.#cancels.add(cancelling);
@@ -483,7 +413,8 @@ export class Asker {
 }
 
 /** What is said at the other end in the same words as here. All else is the failure of a handler. */
-const REMOTE_CODES: ReadonlyMap<string | undefined, 'NO_METHOD' | 'DEAD_LETTER'> = new Map([
+const REMOTE_CODES: ReadonlyMap<string | undefined, 'NO_METHOD' | 'DEAD_LETTER' | 'INTERRUPTED'> = new Map([
+  ['ERR_MILLRACE_INTERRUPTED', 'INTERRUPTED'],
   ['ERR_MILLRACE_NO_METHOD', 'NO_METHOD'],
   ['ERR_MILLRACE_DEAD_LETTER', 'DEAD_LETTER'],
 ] as const);

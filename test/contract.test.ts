@@ -8,6 +8,7 @@ import {
   connect,
   contract,
   MillraceError,
+  type PartStream,
   ReplyTransform,
   type Request,
   type RequestDuplex,
@@ -85,6 +86,12 @@ async function reasonOf(promise: Promise<unknown>): Promise<MillraceError> {
   return result.reason;
 }
 
+async function partsOf(stream: AsyncIterable<unknown>): Promise<unknown[]> {
+  const parts: unknown[] = [];
+  for await (const part of stream) parts.push(part);
+  return parts;
+}
+
 describeEach('a contract', (broker) => {
   let connection: Connection;
   let queue: string;
@@ -121,6 +128,26 @@ describeEach('a contract', (broker) => {
       assert.equal((await reasonOf(client.request('count' as never, 3 as never))).code, 'ERR_MILLRACE_NOT_SUPPORTED');
       assert.equal((await reasonOf(client.request('' as never, 3 as never))).code, 'ERR_INVALID_ARG_VALUE');
       assert.deepEqual(await drain(connection, queue), []);
+    });
+
+    it('has nothing sent for a stream of parts of a method that it lacks, or that answers at once', async () => {
+      assert.throws(() => client.requestStream('cube' as never, 3 as never), { code: 'ERR_MILLRACE_NO_METHOD' });
+      assert.throws(() => client.requestStream('square' as never, 3 as never), { code: 'ERR_MILLRACE_NOT_SUPPORTED' });
+      await assert.rejects(partsOf(client.requestStream('count', 'x' as never)), { code: 'ERR_MILLRACE_INVALID_ITEM' });
+      assert.deepEqual(await drain(connection, queue), []);
+    });
+
+    it('refuses a part', async () => {
+      const bad = async function* (): AsyncGenerator<unknown> {
+        yield* [1, 'two'];
+      };
+      await using _service = serve(queue, { count: bad }, { connection });
+      const parts: number[] = [];
+      const reading = (async () => {
+        for await (const part of client.requestStream('count', 3)) parts.push(part);
+      })();
+      await assert.rejects(reading, /A part of the reply for "count".*not a number: two/);
+      assert.deepEqual(parts, [1]);
     });
 
     it('has nothing sent that it refuses', async () => {
@@ -306,9 +333,30 @@ describeEach('a contract', (broker) => {
       assert.deepEqual(seen, ['square']);
     });
 
-    it('says that replies in parts are not supported', async () => {
+    it('says where a reply in parts is asked for as one', async () => {
       await using _service = serve(queue, handlers, { connection, contract: maths });
       assert.equal((await asker.error('count', 3)).code, 'ERR_MILLRACE_NOT_SUPPORTED');
+    });
+
+    it('has each part sent as it makes it, or says that it is the handler that was wrong', async () => {
+      const counting = contract({ count: { input: isNumber, parts: schema((n: number) => number(n) * 2) } });
+      const count = async function* (below: number): AsyncGenerator<number> {
+        for (let n = 0; n < below; n += 1) yield n;
+        if (below === 2) yield 'two' as never;
+      };
+      await using _service = serve(queue, { count }, { connection, contract: counting, concurrency: 4 });
+      await using client = new Client(queue, { connection });
+      assert.deepEqual(await partsOf(client.requestStream('count', 3)), [0, 2, 4]);
+      const failed = client.requestStream('count', 2);
+      await assert.rejects(partsOf(failed), /A part of the handler's result for "count".*not a number: two/);
+      await assert.rejects(partsOf(client.requestStream('count', 'x')), /not a number: x/);
+    });
+
+    it('refuses the result of a handler that gives no parts', async () => {
+      const count = (() => 3) as never;
+      await using _service = serve(queue, { ...handlers, count }, { connection, contract: maths });
+      await using client = new Client(queue, { connection });
+      await assert.rejects(partsOf(client.requestStream('count', 3)), /an async iterable/);
     });
 
     it('calls no handler when the time is over while it validates', async () => {
@@ -439,8 +487,11 @@ describe('contract', () => {
       const text: Promise<string> = client.request('next', '2024-02-28');
       // @ts-expect-error: no such method
       client.request('cube', 3);
+      const count: PartStream<number> = client.requestStream('count', 3);
       // @ts-expect-error: it answers in parts
       client.request('count', 3);
+      // @ts-expect-error: it answers at once
+      client.requestStream('square', 3);
 
       serve('q', { ...handlers, next: (day) => day.toISOString() }, { contract: maths });
       serve('q', { ...handlers, next: async (day, { value }) => (day < value ? day : value) }, { contract: maths });
@@ -463,7 +514,7 @@ describe('contract', () => {
       contract({ m: { input: isNumber, output: isNumber, parts: isNumber } });
       // @ts-expect-error: one of output and parts
       contract({ m: { input: isNumber } });
-      void [square, next, duplex, text, known];
+      void [square, next, duplex, text, count, known];
     };
     assert.equal(typeof typed, 'function');
   });

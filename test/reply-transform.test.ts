@@ -248,7 +248,7 @@ describeEach('ReplyTransform', (broker) => {
     assert.deepEqual(await left(replies), []);
   });
 
-  it('does not know replies of several parts yet', async () => {
+  it('says where a reply in parts is asked for as one', async () => {
     const replies = answer({
       async *parts() {
         yield 1;

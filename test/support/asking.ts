@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Connection, internal } from '../../lib/connect.ts';
 import type { DriverConnection, Inbox, Sender } from '../../lib/driver.ts';
-import { type ReplyPacket, type RequestPacket, repliesIn } from '../../lib/packet.ts';
+import { isReply, packetsIn, type ReplyPacket, type RequestPacket } from '../../lib/packet.ts';
 import { until } from './streams.ts';
 
 /** What the streams have of a connection: its driver's. */
@@ -23,7 +23,7 @@ export class Asker {
   private constructor(driver: DriverConnection, queue: string) {
     this.driver = driver;
     this.queue = queue;
-    this.#inbox = driver.inbox((message) => void this.replies.push(...repliesIn(message).replies));
+    this.#inbox = driver.inbox((message) => void this.replies.push(...packetsIn(message).filter(isReply)));
     this.#unwatch = this.#inbox.watch(queue);
     this.#sender = driver.sender(queue, { side: 'left' });
   }

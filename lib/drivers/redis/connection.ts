@@ -1,3 +1,4 @@
+import type { Redis } from 'ioredis';
 import type {
   Cancellations,
   CancelledRequest,
@@ -67,12 +68,14 @@ class RedisConnection implements DriverConnection {
     return new RedisInbox(this.#clients, this.#prefix, onReplies);
   }
 
-  async reply(replies: readonly Reply[]): Promise<void> {
+  async reply(replies: readonly Reply[], queue?: string): Promise<void> {
     const messages = messagesOf(replies);
-    await this.#clients.use(
-      (client) => Promise.all(messages.map(({ channel, text }) => client.publish(channel, text))),
-      this.#closing.signal,
-    );
+    const publish = (client: Redis): Promise<unknown> =>
+      Promise.all(messages.map(({ channel, text }) => client.publish(channel, text)));
+    const post = (client: Redis, { marks, base }: QueueKeys): Promise<unknown> =>
+      client.millracePost(marks, base, ...messages.flatMap(({ channel, text }) => [channel, text]));
+    const keys = queue === undefined ? undefined : this.#keysOf(queue);
+    await this.#clients.use((client) => (keys ? post(client, keys) : publish(client)), this.#closing.signal);
   }
 
   async cancel(queue: string, request: CancelledRequest): Promise<void> {

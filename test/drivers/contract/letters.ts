@@ -1,5 +1,5 @@
 import type { DriverConnection, Inbox } from '../../../lib/driver.ts';
-import { type ReplyPacket, repliesIn } from '../../../lib/packet.ts';
+import { isReply, packetsIn, type ReplyPacket } from '../../../lib/packet.ts';
 
 /** An inbox, and what has come into it. */
 export class Letters {
@@ -9,7 +9,7 @@ export class Letters {
 
   constructor(connection: DriverConnection) {
     this.inbox = connection.inbox((message) => {
-      this.replies.push(...repliesIn(message).replies);
+      this.replies.push(...packetsIn(message).filter(isReply));
       this.#changed?.();
     });
   }

@@ -94,6 +94,13 @@ export function requests(stage: Stage): void {
     assert.deepEqual(await letters.ids(5), ['0', '1', '2', '3', '4']);
   });
 
+  it('replies where nothing is held to who watches a queue', async () => {
+    const { answering, letters, queue } = await ends();
+    const { channel } = letters.inbox;
+    for (const n of numbers(5)) await answering.reply([{ channel, text: replyText(String(n), n) }], queue);
+    assert.deepEqual(await letters.ids(5), ['0', '1', '2', '3', '4']);
+  });
+
   it('hears nothing more when the inbox is closed', async () => {
     const { answering, letters, asking } = await ends();
     const others = new Letters(asking);

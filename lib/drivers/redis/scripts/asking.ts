@@ -1,5 +1,5 @@
 import type { Result } from 'ioredis';
-import { COUNT, NOW, TELL } from './shared.ts';
+import { COUNT, NOW, POST, TELL } from './shared.ts';
 
 /** What becomes of requests, beside their answers. */
 export const asking = {
@@ -26,6 +26,17 @@ redis.call('PEXPIRE', KEYS[2], math.max(left, ARGV[4] - time))
 tell(ARGV[5], 'cancel ' .. ARGV[4] .. ' ' .. ARGV[3])
 return 0`,
   },
+  /**
+   * Publishes messages of replies, each of which is put into its mailbox first.
+   * KEYS  marks, for the slot of the queue
+   * ARGV  base · (channel · message)…
+   */
+  millracePost: {
+    numberOfKeys: 1,
+    lua: `#!lua flags=allow-oom
+${POST}
+for i = 2, #ARGV, 2 do post(ARGV[1], ARGV[i], ARGV[i + 1]) end`,
+  },
 };
 
 declare module 'ioredis' {
@@ -40,5 +51,6 @@ declare module 'ioredis' {
       until: number,
       channel: string,
     ): Result<0 | 1, Context>;
+    millracePost(marks: string, base: string, ...messages: string[]): Result<null, Context>;
   }
 }
