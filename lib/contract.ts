@@ -35,8 +35,9 @@ export type Many<C> = { [M in keyof C]: Out<C[M]> extends AsyncIterable<unknown>
 /** The names of the methods that answer once. */
 export type One<C> = { [M in keyof C]: Out<C[M]> extends AsyncIterable<unknown> ? never : M }[keyof C] & string;
 
-/** One part of what a method answers in many. */
-export type Part<F> = Out<F> extends AsyncIterable<infer P> ? P : never;
+/** One part of what a method answers in many; anything where nothing is known of it. */
+// biome-ignore lint/suspicious/noExplicitAny: what a user who names no type gets
+export type Part<F> = 0 extends 1 & Out<F> ? any : Out<F> extends AsyncIterable<infer P> ? P : never;
 
 /** A method as a contract's schemas have it, which may make something else of what they check: so its handler may have other types. */
 export interface Method<In, Out, HandlerIn, HandlerOut> {

@@ -1,5 +1,5 @@
 /**
- * Does the work for http.ts:
+ * Does the work for http.ts and events.ts:
  *
  *     npx tsx samples/http-worker.ts        (Ctrl-C stops it gracefully: what it works on it still answers)
  *
@@ -8,9 +8,10 @@
 import { setTimeout } from 'node:timers/promises';
 import { type Request, serve } from '../lib/index.ts';
 
-/** What can be asked of the queue "http-shouts": http.ts has it from here. */
+/** What can be asked of the queue "http-shouts": http.ts and events.ts have it from here. */
 export interface Shouting {
   shout(text: string): string;
+  spell(text: string): AsyncIterable<string>;
 }
 
 /** A tenth of a second for each letter. It stops where nobody waits for it any more. */
@@ -22,7 +23,20 @@ async function shout(text: string, { signal }: Request) {
   return `${text.toUpperCase()}!`;
 }
 
-const service = serve<Shouting>('http-shouts', { shout }, { concurrency: 10, leaseTimeout: 5000 });
+/** A letter each tenth of a second. It is ended where nobody reads any more. */
+async function* spell(text: string) {
+  console.log(`begun: ${text}`);
+  try {
+    for (const letter of text) {
+      await setTimeout(100);
+      yield letter.toUpperCase();
+    }
+  } finally {
+    console.log(`ended: ${text}`);
+  }
+}
+
+const service = serve<Shouting>('http-shouts', { shout, spell }, { concurrency: 10, leaseTimeout: 5000 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => service.close());
 
 await service.ready;

@@ -112,4 +112,42 @@ describe('the samples of requests and replies', () => {
       await assertEmpty();
     });
   });
+
+  describe('events.ts and http-worker.ts', () => {
+    let web: Program;
+    let url: string;
+    let worker: Program;
+    beforeEach(async () => {
+      web = new Program('samples/events.ts', ['0'], env);
+      url = (await web.line('stdout', /^listening at /)).replace('listening at ', '');
+      worker = new Program('samples/http-worker.ts', [], env);
+      await worker.line('stdout', /^ready$/);
+    });
+    afterEach(async () => {
+      await web[Symbol.asyncDispose]();
+      await worker[Symbol.asyncDispose]();
+    });
+
+    it('stream what comes', async () => {
+      const response = await fetch(`${url}/?text=ab`);
+      assert.equal(response.headers.get('content-type'), 'text/event-stream');
+      assert.equal(await response.text(), 'data: "A"\n\ndata: "B"\n\nevent: end\ndata: \n\n');
+      await stop(web);
+      await stop(worker);
+      await assertEmpty();
+    });
+
+    it('stop working for a browser that goes away', async () => {
+      const browser = new AbortController();
+      const text = 'x'.repeat(1000);
+      const response = await fetch(`${url}/?text=${text}`, { signal: browser.signal });
+      const reader = response.body?.getReader();
+      assert.equal(Buffer.from((await reader?.read())?.value ?? []).toString(), 'data: "X"\n\n');
+      browser.abort();
+      await worker.line('stdout', /^ended/);
+      await stop(web);
+      await stop(worker);
+      assert.equal((await worker.ended).stdout, `ready\nbegun: ${text}\nended: ${text}\n`);
+    });
+  });
 });
