@@ -15,6 +15,12 @@ const handlers = {
       });
     });
   },
+  /** Gives so many parts, and then no more. */
+  stall: async function* (parts: number) {
+    for (let part = 0; part < parts; part += 1) yield part;
+    say({ held: parts });
+    await new Promise(() => {});
+  },
 };
 const service = serve(queue, handlers, { ...options, concurrency: 64 });
 service.ready.then(() => say({ ready: true }));

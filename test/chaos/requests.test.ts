@@ -107,6 +107,24 @@ describe(`requests in trouble (redis, seed ${seed})`, () => {
     assert.equal(connection.stats().strayReplies, 0);
   });
 
+  it('are begun anew before the first part of their reply, and fail after it, when a worker dies of kill -9', async () => {
+    const dying = await start({ leaseTimeout: 1000 });
+    const client = new Client(queue, { connection });
+    const early = client.requestStream('stall', 0);
+    const late = client.requestStream('stall', 3);
+    const reader = late[Symbol.asyncIterator]();
+    for (const part of numbers(3)) assert.equal((await reader.next()).value, part);
+    for (let held = 0; held < 2; held += 1) await dying.hear('held');
+    await dying.kill();
+    const stall = async function* (value: number): AsyncGenerator<string> {
+      yield `after ${value}`;
+    };
+    await using _service = serve(queue, { stall }, { connection, leaseTimeout: 1000 });
+    assert.equal((await early[Symbol.asyncIterator]().next()).value, 'after 0');
+    const failure = { code: 'ERR_MILLRACE_INTERRUPTED', retryable: true };
+    await assert.rejects(reader.next(), failure);
+  });
+
   it('are cancelled in another process within a moment', async () => {
     const worker = await start({ leaseTimeout: 30_000 });
     const client = new Client(queue, { connection });
