@@ -1,3 +1,4 @@
+import { type Abortable, forgetAbort, onAbort } from './abort-listeners.ts';
 import { Bag, type Bagged } from './bag.ts';
 import { type ConnectedStream, type Connection, internal } from './connect.ts';
 import type { Validator } from './contract.ts';
@@ -74,7 +75,7 @@ export function termsOf(options: Filled<RequestOptions, typeof requestDefaults>)
 }
 
 /** A request, from {@link Asker.ask} until it is settled, which it is once: by one of its two methods. */
-export abstract class Pending implements Bagged, Asked {
+export abstract class Pending implements Bagged, Asked, Abortable {
   readonly method: string;
   readonly terms: Terms;
   /** Not -1 as long as it is not settled. */
@@ -120,9 +121,8 @@ export abstract class Pending implements Bagged, Asked {
     return false;
   }
 
-  /** It is the listener of its own signal. */
-  handleEvent(): void {
-    this.asker?.giveUp(this, abortErrorOf(this.terms.signal?.reason));
+  abort(reason: unknown): void {
+    this.asker?.giveUp(this, abortErrorOf(reason));
   }
 }
 
@@ -158,6 +158,8 @@ export class Asker {
   /** In the order asked; those before `#taken` are sent. */
   #unsent: Pending[] = [];
   #taken = 0;
+  /** How many of them, at most, are not to be sent any more. */
+  #forgotten = 0;
   #batches = 0;
   #flushing = false;
   #desk: Desk | undefined;
@@ -271,7 +273,7 @@ export class Asker {
     this.#pending.add(pending);
     const { timeout, consumerTimeout = timeout, signal } = pending.terms;
     pending.timer = setTimeout(ring, Math.min(timeout, consumerTimeout), pending);
-    signal?.addEventListener('abort', pending, { once: true });
+    if (signal) onAbort(signal, pending);
   }
 
   #askLate(pending: Pending): void {
@@ -367,9 +369,21 @@ export class Asker {
   #end(pending: Pending): boolean {
     if (!this.#pending.delete(pending)) return false;
     clearTimeout(pending.timer);
-    pending.terms.signal?.removeEventListener('abort', pending);
+    if (pending.terms.signal) forgetAbort(pending.terms.signal, pending);
     this.#desk?.delete(pending);
+    if (!pending.isSent) this.#forget(pending);
     return true;
+  }
+
+  /** One that is never sent shall not take up room until it is its turn: while the broker is away many may come and go. */
+  #forget(pending: Pending): void {
+    pending.body = '';
+    pending.parameters = undefined;
+    this.#forgotten += 1;
+    if (this.#forgotten < 1000 || this.#forgotten < this.#unsent.length / 2) return;
+    this.#unsent = this.#unsent.slice(this.#taken).filter(({ place }) => place >= 0);
+    this.#taken = 0;
+    this.#forgotten = 0;
   }
 
   #fail(pending: Pending, error: Error): void {

@@ -205,6 +205,23 @@ describeEach('Client', (broker) => {
       assert.deepEqual(await drain(connection, queue), []);
     });
 
+    it('by one signal, a hundred at a time, without a warning', async () => {
+      const answerer = new Answerer(connection, queue);
+      const controller = new AbortController();
+      const { signal } = controller;
+      const warnings: Error[] = [];
+      const note = (warning: Error): void => void warnings.push(warning);
+      process.on('warning', note);
+      const asked = numbers(100).map((n) => reasonOf(client.request('m', n, { signal })));
+      await answerer.request(99);
+      assert.equal(getEventListeners(signal, 'abort').length, 1);
+      controller.abort(new Error('enough'));
+      for (const one of asked) assert.equal((await one).message, 'enough');
+      await nextTurn();
+      process.off('warning', note);
+      assert.deepEqual(warnings, []);
+    });
+
     it('and leaves no listener at its signal', async () => {
       const answerer = new Answerer(connection, queue);
       const { signal } = new AbortController();

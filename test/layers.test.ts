@@ -16,6 +16,7 @@ const FLOORS: readonly (readonly string[])[] = [
     'streams.ts',
     'stream-iterator.ts',
     'timeout.ts',
+    'abort-listeners.ts',
   ],
   [
     'connect.ts',
