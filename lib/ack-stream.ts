@@ -1,3 +1,4 @@
+import { releaseBuffered } from './buffers.ts';
 import type { Delivery } from './delivery.ts';
 import { type HandleOptions, type Handler, Handling, handler as handlerCheck, retry } from './handling.ts';
 import { Writable, whenClosed } from './streams.ts';
@@ -66,6 +67,7 @@ export class AckStream<T = any> extends Writable {
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     this.#handling.giveUp();
+    releaseBuffered(this);
     callback(error);
   }
 }

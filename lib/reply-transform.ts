@@ -1,3 +1,4 @@
+import { releaseBuffered } from './buffers.ts';
 import { type Connection, connectionFor, internal, requireSupport } from './connect.ts';
 import {
   type Contract,
@@ -181,6 +182,7 @@ export class ReplyTransform<C extends Contract<C> = Untyped> extends HandlingTra
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     this.handling.giveUp();
+    releaseBuffered(this);
     void shareOf(this.#arriving)?.settle({ verb: 'release' });
     for (const queue of this.#queues) queue.close();
     if (!this.#hasPlain) {

@@ -1,3 +1,4 @@
+import { buffersOf, releaseBuffered } from './buffers.ts';
 import { type Connection, connectionFor, internal, requireSupport } from './connect.ts';
 import type { Validator, Validators } from './contract.ts';
 import { type Delivery, type Share, shareOf } from './delivery.ts';
@@ -362,14 +363,12 @@ export class RequestDuplex<Req = any, Res = any> extends Duplex {
     for (let question = this.#first; question; question = question.next) {
       void question.share?.settle({ verb: 'release' });
     }
-    const { readableBuffer, writableBuffer } = this as unknown as Buffers;
-    for (const chunk of readableBuffer) void shareOf(chunk)?.settle({ verb: 'release' });
-    for (const { chunk } of writableBuffer) void shareOf(chunk)?.settle({ verb: 'release' });
+    releaseBuffered(this);
   }
 
   /** Calls back for the writes that were not let in. Node does so behind one that was, and not at all where there is none. */
   #tellWriters(why: Error): void {
-    const { writableBuffer } = this as unknown as Buffers;
+    const { writableBuffer = [] } = buffersOf(this);
     if (this.#accept) this.#accept();
     else for (const { callback } of writableBuffer) process.nextTick(callback, why);
   }
@@ -400,10 +399,4 @@ export class RequestDuplex<Req = any, Res = any> extends Duplex {
       `The stream of requests to queue "${this.#queue}" was closed before it was answered`,
     );
   }
-}
-
-/** What Node holds for either side of a Duplex: neither its types nor its manual say so. */
-interface Buffers {
-  readonly readableBuffer: Iterable<unknown>;
-  readonly writableBuffer: Iterable<{ readonly chunk: unknown; readonly callback: Callback }>;
 }

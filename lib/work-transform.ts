@@ -1,3 +1,4 @@
+import { releaseBuffered } from './buffers.ts';
 import type { Delivery } from './delivery.ts';
 import {
   type HandleOptions,
@@ -50,6 +51,7 @@ export class WorkTransform<T = any, U = any> extends HandlingTransform {
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     this.handling.giveUp();
+    releaseBuffered(this);
     callback(error);
   }
 }

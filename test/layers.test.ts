@@ -23,6 +23,7 @@ const FLOORS: readonly (readonly string[])[] = [
     'prefetch.ts',
     'stream-options.ts',
     'delivery.ts',
+    'buffers.ts',
     'delivery-options.ts',
     'dead-letters.ts',
     'pace.ts',

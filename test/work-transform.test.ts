@@ -33,6 +33,28 @@ describeEach('WorkTransform', (broker) => {
     assert.deepEqual(await drain(connection, queue), []);
   });
 
+  it('puts back, when it is destroyed, what waits in it and what nobody has read', async () => {
+    await push(connection, queue, numbers(4));
+    const stream = new DeliveryStream(queue, { connection });
+    const deliveries: Delivery[] = [];
+    stream.on('data', (delivery: Delivery) => deliveries.push(delivery));
+    await until(() => deliveries.length === 4);
+    for (const sink of [
+      new WorkTransform((n) => n, { concurrency: 1 }),
+      new WorkTransform(() => new Promise(() => {}), { concurrency: 1 }),
+      new AckStream(() => new Promise(() => {})),
+    ]) {
+      const [one, other] = deliveries.splice(0, 2);
+      sink.write(one);
+      sink.write(other);
+      await nextTurn();
+      sink.destroy();
+      await until(() => deliveries.length === 4);
+    }
+    stream.destroy();
+    await closed(stream);
+  });
+
   it('gives results in the order in which handlers finish', async () => {
     await push(connection, queue, numbers(4));
     const stream = new DeliveryStream(queue, { connection });
