@@ -29,7 +29,7 @@ export class RedisCancellations implements Cancellations, Listener {
     clients.retain();
     this.#unlisten = clients.subscriptions.listen(keys.wake, this);
     this.#polling = setInterval(() => {
-      if (!clients.subscriptions.permitted) this.begin();
+      if (clients.subscriptions.isRefused(keys.wake)) this.begin();
     }, POLL).unref();
   }
 

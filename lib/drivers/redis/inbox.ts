@@ -164,7 +164,7 @@ export class RedisInbox implements Inbox, Listener {
   }
 
   #sweep(): void {
-    if (!this.#clients.subscriptions.permitted) this.begin();
+    if (this.#clients.subscriptions.isRefused(this.channel)) this.begin();
     for (const mailbox of this.#mailboxes.values()) mailbox.sweep();
   }
 }

@@ -15,8 +15,8 @@ export interface Listener {
 export class Subscriptions {
   readonly #clients: RedisClients;
   readonly #listeners = new Map<string, Set<Listener>>();
-  /** Whether the server lets us subscribe. */
-  permitted = true;
+  /** The channels that the server does not let us subscribe to. */
+  readonly #refused = new Set<string>();
 
   constructor(clients: RedisClients) {
     this.#clients = clients;
@@ -46,7 +46,12 @@ export class Subscriptions {
     for (const listener of this.#listeners.get(channel) ?? []) listener.hear(message);
   }
 
-  async #subscribe(client: Redis, channels: string[]): Promise<void> {
+  /** Whether the server does not let us subscribe to a channel: who listens there must look for itself. */
+  isRefused(channel: string): boolean {
+    return this.#refused.has(channel);
+  }
+
+  async #subscribe(client: Redis, channels: readonly string[]): Promise<void> {
     if (channels.length === 0) return;
     const tellAll = (tell: (listener: Listener) => void): void => {
       for (const channel of channels) for (const listener of this.#listeners.get(channel) ?? []) tell(listener);
@@ -54,19 +59,30 @@ export class Subscriptions {
     tellAll((listener) => listener.prepare?.());
     try {
       await client.subscribe(...channels);
-      this.permitted = true;
+      for (const channel of channels) this.#refused.delete(channel);
     } catch (error) {
       // Without a connection there is another welcome.
       if (!isAnswer(error)) return;
-      this.permitted = false;
+      if (channels.length > 1) {
+        await this.#subscribeSingly(client, channels);
+        return;
+      }
+      for (const channel of channels) if (this.#listeners.has(channel)) this.#refused.add(channel);
     }
     tellAll((listener) => listener.begin());
+  }
+
+  /** A command is refused for one of its channels that is not permitted. */
+  async #subscribeSingly(client: Redis, channels: readonly string[]): Promise<void> {
+    const wanted = channels.filter((channel) => this.#listeners.has(channel));
+    await Promise.all(wanted.map((channel) => this.#subscribe(client, [channel])));
   }
 
   #forget(channel: string, listener: Listener): void {
     const listeners = this.#listeners.get(channel);
     if (!listeners?.delete(listener) || listeners.size > 0) return;
     this.#listeners.delete(channel);
+    this.#refused.delete(channel);
     this.#clients.client?.unsubscribe(channel).catch(() => {});
   }
 }

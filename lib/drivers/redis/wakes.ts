@@ -46,7 +46,7 @@ class Watch implements Listener {
     if (!client || this.users === 0) return;
     try {
       const next = await client.millraceDue(this.#keys.delayed, this.#keys.again, clock.offset, this.#keys.wake);
-      if (!this.#clients.subscriptions.permitted) {
+      if (this.#clients.subscriptions.isRefused(this.#keys.wake)) {
         this.tell();
         this.#lookIn(next < 0 ? POLL : Math.min(next, POLL));
       } else if (next >= 0) {
