@@ -2,9 +2,10 @@ import type { Cancellations, RequestName } from '../../driver.ts';
 import { cancelledName } from '../../packet.ts';
 import type { RedisClients } from './clients.ts';
 import type { QueueKeys } from './keys.ts';
+import { isAnswer, refusal } from './refusals.ts';
 import type { Listener } from './subscriptions.ts';
 
-/** How often who may not subscribe looks for what is cancelled, in milliseconds. */
+/** How often who may not subscribe, or could not read, looks for what is cancelled, in milliseconds. */
 const POLL = 1000;
 
 /** The cancelled requests of a queue, as they are told: in memory, for each request is looked up here. */
@@ -18,6 +19,8 @@ export class RedisCancellations implements Cancellations, Listener {
   readonly #unlisten: () => void;
   readonly #polling: NodeJS.Timeout;
   #isReady: () => void = () => {};
+  /** Whether it could not be read, because the server was busy or the like. */
+  #isUnread = false;
 
   constructor(clients: RedisClients, keys: QueueKeys, onCancelled: (request: string) => void) {
     this.#clients = clients;
@@ -29,7 +32,7 @@ export class RedisCancellations implements Cancellations, Listener {
     clients.retain();
     this.#unlisten = clients.subscriptions.listen(keys.wake, this);
     this.#polling = setInterval(() => {
-      if (clients.subscriptions.isRefused(keys.wake)) this.begin();
+      if (this.#isUnread || clients.subscriptions.isRefused(keys.wake)) this.begin();
     }, POLL).unref();
   }
 
@@ -58,12 +61,14 @@ export class RedisCancellations implements Cancellations, Listener {
   async #load(): Promise<void> {
     const { client } = this.#clients;
     if (!client) return;
+    this.#isUnread = false;
     try {
       const all = await client.zrangebyscore(this.#keys.cancelled, `(${this.#clients.now()}`, '+inf', 'WITHSCORES');
       for (let i = 0; i < all.length; i += 2) this.#add(all[i] as string, Number(all[i + 1]));
-    } catch {
-      // It is asked again when the connection is back. What refuses for good says so elsewhere.
-      if (!this.#clients.client) return;
+    } catch (error) {
+      // It is asked again: when the connection is back, or in a moment. What refuses for good says so elsewhere.
+      this.#isUnread = isAnswer(error) && !refusal(error);
+      if (!isAnswer(error) || this.#isUnread) return;
     }
     this.#isReady();
   }

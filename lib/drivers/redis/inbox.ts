@@ -3,7 +3,7 @@ import type { Inbox } from '../../driver.ts';
 import { REPLIES } from '../../packet.ts';
 import type { RedisClients } from './clients.ts';
 import { QueueKeys } from './keys.ts';
-import { isAnswer } from './refusals.ts';
+import { isAnswer, refusal } from './refusals.ts';
 import type { Listener } from './subscriptions.ts';
 
 /** How often mailboxes are rid of what has been heard, and read by who may not subscribe, in milliseconds. */
@@ -38,6 +38,8 @@ class Mailbox {
   /** What has been heard before all that comes before it has been read. */
   #held: (readonly [id: string, replies: string])[] | undefined;
   #reading = 0;
+  /** Whether it could not be read, because the server was busy or the like. */
+  isUnread = false;
 
   constructor(clients: RedisClients, keys: QueueKeys, channel: string, onReplies: (message: string) => void) {
     this.queue = keys.queue;
@@ -67,14 +69,16 @@ class Mailbox {
   async read(): Promise<void> {
     const { client } = this.#clients;
     if (!client) return;
+    this.isUnread = false;
     this.hold();
     const reading = this.#reading;
     let entries: [id: string, fields: string[]][] = [];
     try {
       entries = await client.xrange(this.#key, `(${this.#last.join('-')}`, '+');
     } catch (error) {
-      // It is read again when the connection is back.
-      if (!isAnswer(error)) return;
+      // It is read again: when the connection is back, or in a moment.
+      this.isUnread = isAnswer(error) && !refusal(error);
+      if (!isAnswer(error) || this.isUnread) return;
     }
     if (reading !== this.#reading) return;
     const held = this.#held ?? [];
@@ -164,7 +168,10 @@ export class RedisInbox implements Inbox, Listener {
   }
 
   #sweep(): void {
-    if (this.#clients.subscriptions.isRefused(this.channel)) this.begin();
-    for (const mailbox of this.#mailboxes.values()) mailbox.sweep();
+    const isDeaf = this.#clients.subscriptions.isRefused(this.channel);
+    for (const mailbox of this.#mailboxes.values()) {
+      if (isDeaf || mailbox.isUnread) void mailbox.read();
+      mailbox.sweep();
+    }
   }
 }

@@ -201,4 +201,52 @@ describe('replies over redis', () => {
     assert.equal(cancellations.has(request), true);
     cancellations.close();
   });
+
+  describe('where the server can tell nothing when the connection is back', () => {
+    /** A replica that has lost its master before it had anything of it: it tells nothing, but takes subscriptions. */
+    async function dumb(isDumb: boolean): Promise<void> {
+      if (isDumb) await redis.config('RESETSTAT');
+      await redis.config('SET', 'replica-serve-stale-data', isDumb ? 'no' : 'yes');
+      await (isDumb ? redis.replicaof('127.0.0.1', 1) : redis.replicaof('NO', 'ONE'));
+    }
+
+    /** Resolves when a command has been refused. */
+    function refused(command: string): Promise<void> {
+      const stat = new RegExp(`cmdstat_${command}:.*rejected_calls=[1-9]`);
+      return until(async () => stat.test(await redis.info('commandstats')));
+    }
+
+    afterEach(() => dumb(false));
+
+    it('are read as soon as it can, before what is heard meanwhile', async () => {
+      const { channel } = letters.inbox;
+      await push({ id: 'a', channel });
+      proxy.silence(true);
+      await answerAll(1);
+      await dumb(true);
+      proxy.silence(false);
+      proxy.reset();
+      await refused('xrange');
+      await redis.publish(channel, `99999999999999-0 ${keys.queue} ${replyText('b', 1)}`);
+      await dumb(false);
+      assert.deepEqual(await letters.ids(2), ['a', 'b']);
+    });
+
+    it('tell what was cancelled as soon as it can', async () => {
+      let tell: (request: string) => void = () => {};
+      const told = new Promise<string>((resolve) => (tell = resolve));
+      const cancellations = asking.cancellations(keys.queue, tell);
+      await cancellations.ready;
+      const request = { id: 'a', channel: letters.inbox.channel };
+      proxy.silence(true);
+      await answering.cancel(keys.queue, { ...request, body: 'none', until: answering.now() + 60_000 });
+      await dumb(true);
+      proxy.silence(false);
+      proxy.reset();
+      await refused('zrangebyscore');
+      await dumb(false);
+      assert.equal(await told, cancelledName(request));
+      cancellations.close();
+    });
+  });
 });
