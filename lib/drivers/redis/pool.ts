@@ -63,7 +63,8 @@ export class BlockingClient {
 
   /**
    * Moves the rightmost item of a list to the left of another, waiting for one for at most `milliseconds`; gives what is sent right
-   * behind that, in the same write, and carried out as soon as the wait is over.
+   * behind that, in the same write, and carried out as soon as the wait is over. Where the move is refused, what comes behind it may have
+   * found something all the same: it rejects only where that is null.
    */
   async moveThen<Answer>(
     from: string,
@@ -77,6 +78,7 @@ export class BlockingClient {
     const answering = next(this.#redis);
     stream.uncork();
     const [moved, answered] = await Promise.allSettled([moving, answering]);
+    if (answered.status === 'fulfilled' && answered.value !== null) return answered.value;
     if (moved.status === 'rejected') throw moved.reason;
     if (answered.status === 'rejected') throw answered.reason;
     return answered.value;
