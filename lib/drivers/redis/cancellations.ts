@@ -1,4 +1,5 @@
 import type { Cancellations, RequestName } from '../../driver.ts';
+import { Expiring } from '../../expiring.ts';
 import { cancelledName } from '../../packet.ts';
 import type { RedisClients } from './clients.ts';
 import type { QueueKeys } from './keys.ts';
@@ -14,8 +15,7 @@ export class RedisCancellations implements Cancellations, Listener {
   readonly #clients: RedisClients;
   readonly #keys: QueueKeys;
   readonly #onCancelled: (request: string) => void;
-  /** Until when each may have to be known. */
-  readonly #until = new Map<string, number>();
+  readonly #names: Expiring;
   readonly #unlisten: () => void;
   readonly #polling: NodeJS.Timeout;
   #isReady: () => void = () => {};
@@ -26,6 +26,7 @@ export class RedisCancellations implements Cancellations, Listener {
     this.#clients = clients;
     this.#keys = keys;
     this.#onCancelled = onCancelled;
+    this.#names = new Expiring(() => clients.now());
     this.ready = new Promise((resolve) => {
       this.#isReady = resolve;
     });
@@ -37,8 +38,7 @@ export class RedisCancellations implements Cancellations, Listener {
   }
 
   has(request: RequestName): boolean {
-    if (this.#until.size === 0) return false;
-    return (this.#until.get(cancelledName(request)) ?? 0) > this.#clients.now();
+    return this.#names.size > 0 && this.#names.has(cancelledName(request));
   }
 
   close(): void {
@@ -74,13 +74,6 @@ export class RedisCancellations implements Cancellations, Listener {
   }
 
   #add(request: string, until: number): void {
-    if (this.#until.has(request)) return;
-    const now = this.#clients.now();
-    for (const [name, end] of this.#until) {
-      if (end > now) break;
-      this.#until.delete(name);
-    }
-    this.#until.set(request, until);
-    this.#onCancelled(request);
+    if (this.#names.add(request, until)) this.#onCancelled(request);
   }
 }
