@@ -8,6 +8,12 @@ interface Cut {
   done(): void;
 }
 
+/** Which link is to be held, and whom to tell. */
+interface Hold {
+  readonly words: string;
+  done(release: () => void): void;
+}
+
 /** A TCP proxy before a server, whose links a test can cut, or make dead without a word. */
 export class TcpProxy implements AsyncDisposable {
   readonly #server: Server;
@@ -15,6 +21,7 @@ export class TcpProxy implements AsyncDisposable {
   #silent = false;
   #swallowed = 0;
   #cut: Cut | undefined;
+  #hold: Hold | undefined;
 
   private constructor(target: number) {
     // What comes is passed on at once, as without a proxy.
@@ -24,6 +31,7 @@ export class TcpProxy implements AsyncDisposable {
       this.#links.add(link);
       const pass = (end: Cut['from'], from: Socket, to: Socket): void => {
         from.on('data', (bytes) => {
+          if (end === 'client' && this.#hold && bytes.includes(this.#hold.words)) this.#holdBack(this.#hold, far);
           if (this.#silent) this.#swallowed += bytes.length;
           else if (this.#cut?.from === end) this.#reset(link, this.#cut, bytes, to);
           else to.write(bytes);
@@ -77,9 +85,25 @@ export class TcpProxy implements AsyncDisposable {
     });
   }
 
+  /**
+   * Holds back what the server says on the link on which a client next says some words. Resolves, when they are said, with what lets it
+   * pass again.
+   */
+  hold(words: string): Promise<() => void> {
+    return new Promise((done) => {
+      this.#hold = { words, done };
+    });
+  }
+
   /** From now on nothing passes and nothing is said, on old links and new ones: half-open links. */
   silence(silent: boolean): void {
     this.#silent = silent;
+  }
+
+  #holdBack({ done }: Hold, far: Socket): void {
+    this.#hold = undefined;
+    far.pause();
+    done(() => far.resume());
   }
 
   #reset(link: readonly Socket[], { part, done }: Cut, bytes: Buffer, to: Socket): void {

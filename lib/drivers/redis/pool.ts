@@ -24,7 +24,7 @@ export class BlockingClient {
   readonly #redis: Redis;
   #id: number | undefined;
   #waiting = false;
-  #opened = false;
+  #opening: Promise<void> | undefined;
 
   constructor(redis: Redis) {
     this.#redis = redis;
@@ -32,19 +32,13 @@ export class BlockingClient {
 
   /** Whether it can still be used. */
   get alive(): boolean {
-    return !this.#opened || this.#redis.status === 'ready';
+    return !this.#opening || this.#redis.status === 'ready';
   }
 
-  /** Connects, the first time. */
-  async open(): Promise<void> {
-    if (this.#opened) return;
-    this.#opened = true;
-    await this.#redis.connect();
-    this.#id = await this.#redis.client('ID').catch((error) => {
-      // Without the permission a pop can't be cut short: it is waited out.
-      if (isAnswer(error)) return undefined;
-      throw error;
-    });
+  /** Connects, the first time. Who asked for it may be gone when it is done: the next one waits for the same. */
+  open(): Promise<void> {
+    this.#opening ??= this.#open();
+    return this.#opening;
   }
 
   /** Takes 1 to `max` items from the first list that has any, waiting for at most `milliseconds`. */
@@ -102,6 +96,15 @@ export class BlockingClient {
 
   close(): void {
     this.#redis.disconnect();
+  }
+
+  async #open(): Promise<void> {
+    await this.#redis.connect();
+    this.#id = await this.#redis.client('ID').catch((error) => {
+      // Without the permission a pop can't be cut short: it is waited out.
+      if (isAnswer(error)) return undefined;
+      throw error;
+    });
   }
 
   async #block(command: string, ...args: (string | number)[]): Promise<unknown> {

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import type { Redis } from 'ioredis';
+import { connectRedis } from '../../../lib/drivers/redis/connection.ts';
 import { BlockingClient } from '../../../lib/drivers/redis/pool.ts';
 import { uniqueQueue } from '../../support/brokers.ts';
+import { TcpProxy } from '../../support/proxy.ts';
 import { RedisServer } from '../../support/redis.ts';
+import { nextTurn, until } from '../../support/streams.ts';
+import { neverUnanswered } from '../contract/stage.ts';
 
 describe('a blocking client', () => {
   let server: RedisServer;
@@ -27,5 +31,48 @@ describe('a blocking client', () => {
     await redis.config('SET', 'maxmemory', '0');
     assert.equal(await client.moveThen(from, to, 1, (behind) => behind.rpop(from)), null);
     client.close();
+  });
+
+  it('is waited for by whoever has it next, where who opened it was cancelled', async () => {
+    await using proxy = await TcpProxy.start(server.port);
+    const connection = connectRedis(proxy.url, { prefix: '', maxClients: 1 });
+    await connection.ready();
+    const queue = uniqueQueue();
+    let unanswered = 0;
+    const receiver = connection.receiver(queue, { side: 'right', onUnanswered: (atMost) => (unanswered += atMost) });
+    const held = proxy.hold('\r\nID\r\n');
+    const first = receiver.receive(1);
+    const letGo = await held;
+    receiver.cancel();
+    assert.deepEqual(await first, []);
+    const second = receiver.receive(1);
+    await nextTurn();
+    receiver.cancel();
+    assert.deepEqual(await second, []);
+    const third = receiver.receive(1);
+    letGo();
+    await redis.lpush(queue, 'item');
+    assert.deepEqual((await third).map(String), ['item']);
+    assert.equal(unanswered, 0, 'who was cancelled had a pop on its way');
+    await receiver.close();
+    await connection.close();
+    await until(() => proxy.size === 0);
+  });
+
+  it('leaves no link open where its connection is closed before it is', async () => {
+    await using proxy = await TcpProxy.start(server.port);
+    for (const words of ['\r\nhello\r\n', '\r\nID\r\n']) {
+      const connection = connectRedis(proxy.url, { prefix: '', maxClients: 1 });
+      await connection.ready();
+      const receiver = connection.receiver(uniqueQueue(), { side: 'right', onUnanswered: neverUnanswered });
+      const held = proxy.hold(words);
+      const receiving = receiver.receive(1);
+      const letGo = await held;
+      await receiver.close();
+      assert.deepEqual(await receiving, []);
+      await connection.close();
+      letGo();
+      await until(() => proxy.size === 0);
+    }
   });
 });
