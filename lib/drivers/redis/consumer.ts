@@ -7,11 +7,15 @@ import { type Handed, Handing } from './handing.ts';
 import type { QueueKeys } from './keys.ts';
 import { Lease } from './lease.ts';
 import { Parcel, type RedisHeld } from './parcel.ts';
+import { isAnswer } from './refusals.ts';
 import { clock } from './scripts/index.ts';
 import { waitOnce } from './waiting.ts';
 
 /** For how many turns of the event loop settlements wait for more, where there are many. */
 const PATIENCE = 3;
+
+/** For how many milliseconds something may be carried out late, that was on its way when its connection broke. */
+const LATE = 60_000;
 
 const NO = Promise.resolve(false);
 
@@ -99,7 +103,11 @@ export class RedisConsumer implements Consumer {
   /** The call under way, and what ends its waiting. */
   #call: Call = { max: 0, isCancelled: false };
   #waiting: AbortController | undefined;
+  #isReceiving = false;
   #failures = 0;
+  /** When a wait was last broken off, which may have brought something, or may yet, and nobody hears of it; and the look for that. */
+  #brokeAt = Number.NEGATIVE_INFINITY;
+  #looking: Promise<void> | undefined;
   /** Whether more can be had, or less is held, than when it was last asked; and who is told. */
   #isWoken = false;
   #isFreed = false;
@@ -123,16 +131,24 @@ export class RedisConsumer implements Consumer {
     this.#keys = keys;
     this.#onLost = options.onLost;
     this.#handing = new Handing(options.maxAttempts);
-    this.#lease = new Lease(clients, keys, options, this.#closing.signal, () => this.#lose());
+    this.#lease = new Lease(clients, keys, options, this.#closing.signal, {
+      end: () => this.#lose(),
+      beat: () => this.#lookForUnheard(),
+    });
     clients.retain();
     this.#unwatch = clients.wakes.watch(keys, () => this.#wake());
     this.#lease.join().catch(() => {});
   }
 
   receive(max: number): Promise<readonly RedisHeld[]> {
-    this.#call = { max, isCancelled: false };
-    const receiving = this.#receive(this.#call);
-    this.#current = receiving.catch(() => {});
+    const call: Call = { max, isCancelled: false };
+    this.#call = call;
+    this.#isReceiving = true;
+    const receiving = this.#receive(call);
+    const end = (): void => {
+      if (this.#call === call) this.#isReceiving = false;
+    };
+    this.#current = receiving.then(end, end);
     return receiving;
   }
 
@@ -200,6 +216,7 @@ export class RedisConsumer implements Consumer {
   }
 
   async #receive(call: Call): Promise<readonly RedisHeld[]> {
+    if (this.#looking) await this.#looking;
     while (!call.isCancelled && !this.#closed) {
       this.#isWoken = false;
       this.#isFreed = false;
@@ -260,6 +277,7 @@ export class RedisConsumer implements Consumer {
         if (found === 'suspect' || found.length > 0 || waiting.signal.aborted) return found === 'suspect' ? [] : found;
       }
     } catch (error) {
+      if (!isAnswer(error)) this.#brokeAt = performance.now();
       if (call.isCancelled || waiting.signal.aborted) return [];
       await this.#clients.recover(error, this.#failures, this.#closing.signal);
       this.#failures += 1;
@@ -267,6 +285,22 @@ export class RedisConsumer implements Consumer {
     } finally {
       this.#waiting = undefined;
     }
+  }
+
+  /** Gives back what a wait has brought of which nobody has heard, where nobody asks: who does has it. */
+  #lookForUnheard(): void {
+    if (this.#isReceiving || this.#looking || this.#closed || performance.now() - this.#brokeAt > LATE) return;
+    this.#looking = this.#giveBackUnheard()
+      .catch(() => {})
+      .finally(() => {
+        this.#looking = undefined;
+      });
+  }
+
+  async #giveBackUnheard(): Promise<void> {
+    const found = await this.#ask({ max: 0, isCancelled: false });
+    if (found === 'suspect') return;
+    for (const item of found) this.settle(item, { verb: 'release' }).catch(() => {});
   }
 
   /** Something comes again: who waits for the queue looks. */

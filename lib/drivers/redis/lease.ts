@@ -15,6 +15,14 @@ const AFTER_END = 5;
 const CLEARED_AWAY = -1;
 const REPLACED = -2;
 
+/** Who is told of a {@link Lease}. */
+interface LeaseEvents {
+  /** The consumer is found to have been cleared away, or replaced. */
+  end(): void;
+  /** It has given a sign of life. */
+  beat(): void;
+}
+
 /**
  * A consumer's right to what it holds: a record under its name, with an incarnation that every script checks, and with a time by
  * the server's clock up to which nobody takes it away. Who has a lease clears away those whose lease has ended.
@@ -25,7 +33,7 @@ export class Lease {
   readonly #keys: QueueKeys;
   readonly #options: ConsumerOptions;
   readonly #signal: AbortSignal;
-  readonly #onEnd: () => void;
+  readonly #on: LeaseEvents;
   #incarnation = newIncarnation();
   /** The incarnation before, which was cleared away. */
   #former = '';
@@ -42,21 +50,14 @@ export class Lease {
 
   /**
    * @param signal aborted when it is not wanted any more
-   * @param onEnd called when the consumer is found to have been cleared away, or replaced
    */
-  constructor(
-    clients: RedisClients,
-    keys: QueueKeys,
-    options: ConsumerOptions,
-    signal: AbortSignal,
-    onEnd: () => void,
-  ) {
+  constructor(clients: RedisClients, keys: QueueKeys, options: ConsumerOptions, signal: AbortSignal, on: LeaseEvents) {
     this.name = options.name ?? newIncarnation();
     this.#clients = clients;
     this.#keys = keys;
     this.#options = options;
     this.#signal = signal;
-    this.#onEnd = onEnd;
+    this.#on = on;
   }
 
   get incarnation(): string {
@@ -149,7 +150,9 @@ export class Lease {
       // Whoever may not publish has told nobody.
       if (comesAgain) this.#clients.wakes.hear(wake, 'again');
       if (due >= 0) this.#clients.wakes.hear(wake, `due ${due}`);
-      if (!this.stands(standing, incarnation) || nextEnd < 0 || this.#isLeft) return;
+      if (!this.stands(standing, incarnation) || this.#isLeft) return;
+      this.#on.beat();
+      if (nextEnd < 0) return;
       clearTimeout(this.#next);
       if (nextEnd < leaseTimeout) this.#next = setTimeout(() => void this.beat(), nextEnd + AFTER_END);
     } catch {
@@ -173,7 +176,7 @@ export class Lease {
     }
     this.#joining = undefined;
     this.#isJoined = false;
-    this.#onEnd();
+    this.#on.end();
   }
 }
 

@@ -5,6 +5,7 @@ import { connectRedis } from '../../../lib/drivers/redis/connection.ts';
 import { QueueKeys } from '../../../lib/drivers/redis/keys.ts';
 import { scripts } from '../../../lib/drivers/redis/scripts/index.ts';
 import { uniqueQueue } from '../../support/brokers.ts';
+import { TcpProxy } from '../../support/proxy.ts';
 import { RedisServer } from '../../support/redis.ts';
 
 const NAME = 'worker';
@@ -29,8 +30,8 @@ describe('what redis carries out late of a wait whose connection broke', () => {
   });
   afterEach(() => connection.close());
 
-  function consumerOf(other = connection): Consumer {
-    return other.consumer(keys.queue, { name: NAME, leaseTimeout: 30_000, maxAttempts: 5, onLost: neverLost });
+  function consumerOf(other = connection, leaseTimeout = 30_000, name = NAME): Consumer {
+    return other.consumer(keys.queue, { name, leaseTimeout, maxAttempts: 5, onLost: neverLost });
   }
 
   /** The incarnation of the consumer, once it has begun. */
@@ -98,6 +99,28 @@ describe('what redis carries out late of a wait whose connection broke', () => {
     const items = await other.receive(10);
     assert.deepEqual([textsOf(items), items[0]?.attempt], [['item'], 1]);
     await other.close();
+  });
+
+  it('has it again elsewhere when its consumer asks no more', async () => {
+    await using proxy = await TcpProxy.start(server.port);
+    const through = connectRedis(proxy.url, { prefix: '', maxClients: 9 });
+    const paused = consumerOf(through, 600);
+    const waits = proxy.hold('BLMOVE');
+    const receiving = paused.receive(10);
+    await waits;
+    while (!(await redis.info('clients')).includes('blocked_clients:1\r')) {}
+    await redis.lpush(keys.queue, 'heard of by nobody');
+    paused.cancel();
+    proxy.reset();
+    assert.deepEqual(await receiving, []);
+    const other = consumerOf(connection, 600, 'other');
+    const items = await other.receive(10);
+    assert.deepEqual([textsOf(items), items[0]?.attempt], [['heard of by nobody'], 1]);
+    await redis.lpush(keys.landing(await incarnation()), 'late');
+    assert.deepEqual(textsOf(await other.receive(10)), ['late']);
+    await other.close();
+    await paused.close();
+    await through.close();
   });
 });
 

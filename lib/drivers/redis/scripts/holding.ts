@@ -8,8 +8,8 @@ export const holding = {
    * one, this was said long ago, and comes too late. What a pop has landed comes first, then what comes again, then the queue. An entry with two deaths behind it is
    * given alone, to who holds nothing else.
    * KEYS  queue · again · consumers · holdings · landing
-   * ARGV  clock offset · consumer · incarnation · number of the parcel · how many at most · how many of them a
-   *       handler may see at once, if they are plain items
+   * ARGV  clock offset · consumer · incarnation · number of the parcel · how many at most, where 0 is none but what was moved before ·
+   *       how many of them a handler may see at once, if they are plain items
    * gives the parcel; nil if there is nothing; 0 if what comes first waits until the consumer holds nothing; -1, -2
    */
   millraceTake: {
@@ -26,6 +26,8 @@ local landed = redis.call('LRANGE', KEYS[5], 0, -1)
 if #landed > 0 then
   redis.call('DEL', KEYS[5])
   for i = #landed, 1, -1 do items[#items + 1] = landed[i] end
+elseif max == 0 then
+  return false
 else
   local again = redis.call('LRANGE', KEYS[2], -max, -1)
   if #again > 0 then
