@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Held } from '../../../lib/driver.ts';
+import type { DriverConnection, Held } from '../../../lib/driver.ts';
 import { cancelledName, failureText, type RequestPacket, replyText } from '../../../lib/packet.ts';
 import { uniqueQueue } from '../../support/brokers.ts';
 import { nextTurn, numbers } from '../../support/streams.ts';
@@ -27,6 +27,12 @@ export function requests(stage: Stage): void {
       return asking.cancel(queue, { channel: letters.inbox.channel, id, body, until });
     };
     return { asking, answering, queue, letters, ask, packetOf, consumer, answer, cancel };
+  }
+
+  /** Resolves when the inboxes of a connection are open: behind them the broker has answered something else. */
+  async function opened(connection: DriverConnection, queue: string): Promise<void> {
+    await connection.ready();
+    await connection.inspect(queue);
   }
 
   function packetIn(held: Held): RequestPacket {
@@ -88,8 +94,9 @@ export function requests(stage: Stage): void {
   });
 
   it('replies where nothing is held', async () => {
-    const { answering, letters } = await ends();
+    const { answering, letters, asking, queue } = await ends();
     const { channel } = letters.inbox;
+    await opened(asking, queue);
     await answering.reply(numbers(5).map((n) => ({ channel, text: replyText(String(n), n) })));
     assert.deepEqual(await letters.ids(5), ['0', '1', '2', '3', '4']);
   });
@@ -102,9 +109,10 @@ export function requests(stage: Stage): void {
   });
 
   it('hears nothing more when the inbox is closed', async () => {
-    const { answering, letters, asking } = await ends();
+    const { answering, letters, asking, queue } = await ends();
     const others = new Letters(asking);
     letters.inbox.close();
+    await opened(asking, queue);
     await answering.reply([{ channel: letters.inbox.channel, text: replyText('a', 1) }]);
     await answering.reply([{ channel: others.inbox.channel, text: replyText('b', 1) }]);
     await others.ids(1);
