@@ -65,6 +65,12 @@ describe('replies over redis', () => {
     return consumer.settle(held, { verb: 'ack', reply: { channel, text: replyText(id, id) } });
   }
 
+  /** Puts a message into the mailbox by hand, and tells of it or not. */
+  async function publish(id: string, replies: string, isTold: boolean): Promise<void> {
+    await redis.xadd(mailbox, id, 'replies', replies);
+    if (isTold) await redis.publish(letters.inbox.channel, `${id} ${keys.queue} ${replies}`);
+  }
+
   async function answerAll(count: number): Promise<void> {
     const held = await hold(consumer, count);
     assert.deepEqual(await Promise.all(held.map(answer)), Array(count).fill(true));
@@ -140,6 +146,19 @@ describe('replies over redis', () => {
       proxy.reset();
     }
     assert.deepEqual(await letters.ids(3), ['0', '1', '2']);
+  });
+
+  it('are read though they are more than the server sends to who subscribes at a time', async () => {
+    await redis.config('SET', 'client-output-buffer-limit', 'pubsub 4mb 0 0');
+    const large = 'x'.repeat(100_000);
+    proxy.silence(true);
+    for (const n of numbers(100)) await publish(`${n + 1}-0`, replyText(String(n), large), false);
+    proxy.silence(false);
+    proxy.reset();
+    assert.deepEqual(await letters.ids(100), numbers(100).map(String));
+    await publish('101-0', replyText('100', 'x'), true);
+    assert.deepEqual(await letters.ids(101), numbers(101).map(String));
+    await redis.config('SET', 'client-output-buffer-limit', 'pubsub 32mb 8mb 60');
   });
 
   it('come once though it was not heard that they were published', async () => {
