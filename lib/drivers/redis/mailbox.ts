@@ -17,10 +17,6 @@ function entryIdOf(text: string): EntryId {
   return [time ?? 0, count ?? 0];
 }
 
-function isBehind([time, count]: EntryId, other: EntryId): boolean {
-  return time > other[0] || (time === other[0] && count > other[1]);
-}
-
 /** A message, and where it stands. */
 type Message = readonly [id: string, replies: string];
 
@@ -62,7 +58,7 @@ export class Mailbox {
       return;
     }
     const place = entryIdOf(id);
-    if (isBehind(place, this.#last) && place[0] < this.#clients.now() + SKEW) this.#last = place;
+    if (place[0] < this.#clients.now() + SKEW) this.#last = place;
     this.#onReplies(replies);
   }
 
@@ -94,7 +90,7 @@ export class Mailbox {
   /** Deletes what has been told. */
   sweep(): void {
     const { client } = this.#clients;
-    if (!client || !isBehind(this.#last, this.#swept)) return;
+    if (!client || this.#last === this.#swept) return;
     const last = this.#last;
     const [time, count] = last;
     client.xtrim(this.#key, 'MINID', `${time}-${count + 1}`).then(

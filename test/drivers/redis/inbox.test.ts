@@ -161,6 +161,21 @@ describe('replies over redis', () => {
     await redis.config('SET', 'client-output-buffer-limit', 'pubsub 32mb 8mb 60');
   });
 
+  it('are read though the clock of the server has gone back, behind a mailbox that is over', async () => {
+    await push({ id: 'a', channel: letters.inbox.channel });
+    await answerAll(1);
+    await letters.ids(1);
+    await redis.unlink(mailbox);
+    await publish('5-0', replyText('b', 1), true);
+    await letters.ids(2);
+    proxy.silence(true);
+    await publish('6-0', replyText('c', 1), false);
+    proxy.silence(false);
+    proxy.reset();
+    assert.deepEqual(await letters.ids(3), ['a', 'b', 'c']);
+    await until(async () => (await redis.xlen(mailbox)) === 0);
+  });
+
   it('come once though it was not heard that they were published', async () => {
     const { channel } = letters.inbox;
     await push({ id: 'a', channel });
