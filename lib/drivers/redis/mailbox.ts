@@ -101,8 +101,9 @@ export class Mailbox {
     );
   }
 
-  /** Deletes it. */
+  /** Deletes it, and tells nothing more. */
   delete(): void {
+    this.#reading += 1;
     this.#clients.client?.unlink(this.#key).catch(() => {});
   }
 

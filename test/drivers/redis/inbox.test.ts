@@ -176,6 +176,20 @@ describe('replies over redis', () => {
     await until(async () => (await redis.xlen(mailbox)) === 0);
   });
 
+  it('are not heard behind a close that comes when they are read', async () => {
+    proxy.silence(true);
+    await publish('1-0', replyText('a', 1), false);
+    proxy.silence(false);
+    const reading = proxy.hold('xrange');
+    proxy.reset();
+    const letGo = await reading;
+    letters.inbox.close();
+    letGo();
+    await asking.inspect(keys.queue);
+    assert.deepEqual(letters.replies, []);
+    letters = new Letters(asking);
+  });
+
   it('come once though it was not heard that they were published', async () => {
     const { channel } = letters.inbox;
     await push({ id: 'a', channel });
