@@ -29,6 +29,8 @@ interface Held {
   readonly read: Set<string>;
 }
 
+const newHeld = (): Held => ({ messages: [], unbroken: 0, read: new Set() });
+
 /** The replies to the requests of one queue: each message that is published is an entry of a stream first. */
 export class Mailbox {
   readonly queue: string;
@@ -64,7 +66,7 @@ export class Mailbox {
 
   /** What is heard from now on, behind a new subscription, comes behind what is yet to be read. */
   hold(): void {
-    this.#held ??= { messages: [], unbroken: 0, read: new Set() };
+    this.#held ??= newHeld();
     this.#held.unbroken = this.#held.messages.length;
     this.#reading += 1;
   }
@@ -74,7 +76,7 @@ export class Mailbox {
     const { client } = this.#clients;
     if (!client) return;
     this.isUnread = false;
-    this.#held ??= { messages: [], unbroken: 0, read: new Set() };
+    this.#held ??= newHeld();
     this.#reading += 1;
     const reading = this.#reading;
     try {

@@ -1,6 +1,9 @@
 import type { Redis } from 'ioredis';
 import type { RedisClients } from './clients.ts';
-import { isAnswer } from './refusals.ts';
+import { isAnswer, refusal } from './refusals.ts';
+
+/** When a subscription is tried again that a busy server has refused, in milliseconds. */
+const RETRY = 1000;
 
 /** Who listens to a channel. */
 export interface Listener {
@@ -17,6 +20,7 @@ export class Subscriptions {
   readonly #listeners = new Map<string, Set<Listener>>();
   /** The channels that the server does not let us subscribe to. */
   readonly #refused = new Set<string>();
+  #retry: NodeJS.Timeout | undefined;
 
   constructor(clients: RedisClients) {
     this.#clients = clients;
@@ -68,6 +72,7 @@ export class Subscriptions {
         return;
       }
       for (const channel of channels) if (this.#listeners.has(channel)) this.#refused.add(channel);
+      if (!refusal(error)) this.#tryAgain();
     }
     tellAll((listener) => listener.begin());
   }
@@ -76,6 +81,15 @@ export class Subscriptions {
   async #subscribeSingly(client: Redis, channels: readonly string[]): Promise<void> {
     const wanted = channels.filter((channel) => this.#listeners.has(channel));
     await Promise.all(wanted.map((channel) => this.#subscribe(client, [channel])));
+  }
+
+  /** What is refused in passing is tried again in a moment. */
+  #tryAgain(): void {
+    this.#retry ??= setTimeout(() => {
+      this.#retry = undefined;
+      const { client } = this.#clients;
+      if (client) void this.#subscribeSingly(client, [...this.#refused]);
+    }, RETRY).unref();
   }
 
   #forget(channel: string, listener: Listener): void {

@@ -250,6 +250,24 @@ describe('replies over redis', () => {
     cancellations.close();
   });
 
+  it('are subscribed to once the server is busy no more', async () => {
+    await redis.config('RESETSTAT');
+    await redis.config('SET', 'busy-reply-threshold', '1');
+    const busy = assert.rejects(server.client().eval('while true do end', 0), /Script killed/);
+    await until(async () => !(await redis.ping().catch(() => false)));
+    const subscribing = proxy.hold('subscribe');
+    const late = new Letters(asking);
+    (await subscribing)();
+    // Behind the answer to the second, all has been read that came before the first.
+    for (const _ of numbers(2)) await assert.rejects(redis.ping(), /BUSY/);
+    await redis.script('KILL');
+    await busy;
+    await redis.config('SET', 'busy-reply-threshold', '5000');
+    assert.match(await redis.info('commandstats'), /cmdstat_subscribe:.*rejected_calls=1/);
+    await until(async () => (await redis.pubsub('NUMSUB', late.inbox.channel))[1] === 1);
+    late.inbox.close();
+  });
+
   describe('while the inbox does not keep the process alive', () => {
     it('have it open for longer than a connection that nobody needs', async () => {
       const resting = connectRedis(server.url, { prefix: '', maxClients: 9 });
