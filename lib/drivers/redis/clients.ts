@@ -74,6 +74,7 @@ export class RedisClients {
   /** The server's time at the beginning of ours, as last heard, in milliseconds since 1970. */
   #epoch = performance.timeOrigin;
   #users = 0;
+  /** How many would have the connection stay open though they do not need it. */
   #resting = 0;
   #idle: NodeJS.Timeout | undefined;
   #closed = false;

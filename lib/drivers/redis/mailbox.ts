@@ -77,16 +77,16 @@ export class Mailbox {
     if (!client) return;
     this.isUnread = false;
     this.#held ??= newHeld();
+    const held = this.#held;
     this.#reading += 1;
     const reading = this.#reading;
-    try {
-      while (await this.#readPage(client, this.#held, reading));
-    } catch (error) {
-      // It is read again: when the connection is back, or in a moment.
-      this.isUnread = isAnswer(error) && !refusal(error);
-      if (!isAnswer(error) || this.isUnread) return;
+    for (let isMore = true; isMore; ) {
+      const page = await this.#readPage(client);
+      if (!page || reading !== this.#reading) return;
+      isMore = this.#tell(page, held);
     }
-    if (reading === this.#reading) this.#letGo();
+    this.#held = undefined;
+    for (const [id, replies] of held.messages) if (!held.read.has(id)) this.hear(id, replies);
   }
 
   /** Deletes what has been told. */
@@ -109,22 +109,25 @@ export class Mailbox {
     this.#clients.client?.unlink(this.#key).catch(() => {});
   }
 
-  /** Gives whether there may be more. */
-  async #readPage(client: Redis, { messages, unbroken, read }: Held, reading: number): Promise<boolean> {
-    const entries = await client.xrange(this.#key, `(${this.#last.join('-')}`, '+', 'COUNT', PAGE);
-    if (reading !== this.#reading) return false;
-    for (const [id, [, replies = '']] of entries) {
+  /** What follows on what was told last. Nothing where it is to be read again: when the connection is back, or in a moment. */
+  async #readPage(client: Redis): Promise<Message[] | undefined> {
+    try {
+      const entries = await client.xrange(this.#key, `(${this.#last.join('-')}`, '+', 'COUNT', PAGE);
+      return entries.map(([id, [, replies = '']]) => [id, replies]);
+    } catch (error) {
+      this.isUnread = isAnswer(error) && !refusal(error);
+      return isAnswer(error) && !this.isUnread ? [] : undefined;
+    }
+  }
+
+  /** Tells what has been read; gives whether there may be more that is not held. */
+  #tell(page: readonly Message[], { messages, unbroken, read }: Held): boolean {
+    for (const [id, replies] of page) {
       read.add(id);
       this.#last = entryIdOf(id);
       this.#onReplies(replies);
     }
     const next = messages[unbroken];
-    return entries.length === PAGE && !(next && read.has(next[0]));
-  }
-
-  #letGo(): void {
-    const held = this.#held;
-    this.#held = undefined;
-    for (const [id, replies] of held?.messages ?? []) if (!held?.read.has(id)) this.hear(id, replies);
+    return page.length === PAGE && !(next && read.has(next[0]));
   }
 }
