@@ -188,6 +188,7 @@ export class Asker {
     this.#unwatch = this.#desk.watch(this.#queue);
     this.#sender = driver.sender(this.#queue, { side: 'left' });
     for (const pending of this.#unsent) this.#composeLate(pending, this.#desk);
+    for (const pending of this.#pending) if (pending.isLookedAfter) this.#lookAfter(pending, this.#desk);
     this.#flushSoon();
   }
 
@@ -244,7 +245,12 @@ export class Asker {
     }
     pending.isLookedAfter = true;
     pending.timer = setTimeout(ring, timeout - consumerTimeout, pending);
-    this.#desk?.isServed(this.#queue).then((served) => {
+    if (this.#desk) this.#lookAfter(pending, this.#desk);
+  }
+
+  /** Fails a request if nobody is there to work on it. */
+  #lookAfter(pending: Pending, desk: Desk): void {
+    desk.isServed(this.#queue).then((served) => {
       if (!served) this.giveUp(pending, this.#noConsumerError(pending));
     });
   }
