@@ -58,13 +58,6 @@ export interface Inbox {
   readonly channel: string;
   /** Says that requests are sent to a queue, until the function that it gives is called. */
   watch(queue: string): () => void;
-  /**
-   * Says that no reply is awaited: the inbox stays open as long as the broker is there, but does not keep the process alive any more, nor
-   * has the connection opened again. Does nothing the second time.
-   */
-  unref(): void;
-  /** Takes {@link unref} back: it is open, or will be, with what has come meanwhile. Does nothing where there is nothing to take back. */
-  ref(): void;
   /** Takes no more replies. */
   close(): void;
 }

@@ -12,9 +12,6 @@ export class Inboxes {
     return {
       channel,
       watch: () => () => {},
-      // Memory keeps no process alive.
-      unref: () => {},
-      ref: () => {},
       close: () => this.#listeners.delete(channel),
     };
   }

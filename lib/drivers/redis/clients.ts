@@ -74,8 +74,6 @@ export class RedisClients {
   /** The server's time at the beginning of ours, as last heard, in milliseconds since 1970. */
   #epoch = performance.timeOrigin;
   #users = 0;
-  /** How many would have the connection stay open though they do not need it. */
-  #resting = 0;
   #idle: NodeJS.Timeout | undefined;
   #closed = false;
   readonly #waiters = new Set<Waiter>();
@@ -120,22 +118,10 @@ export class RedisClients {
     void this.pool.clear();
     if (this.client) {
       this.client.stream.unref();
-      if (this.#resting === 0) this.#idle = setTimeout(() => this.#drop(), IDLE).unref();
+      this.#idle = setTimeout(() => this.#drop(), IDLE).unref();
     } else {
       this.#drop();
     }
-  }
-
-  /** As {@link release}; but if the connection is open, it stays so until it breaks, or this is taken back by {@link wake}. */
-  rest(): void {
-    this.#resting += 1;
-    this.release();
-  }
-
-  /** Takes a {@link rest} back: as {@link retain}. */
-  wake(): void {
-    this.#resting -= 1;
-    this.retain();
   }
 
   async close(): Promise<void> {

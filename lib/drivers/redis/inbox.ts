@@ -22,7 +22,6 @@ export class RedisInbox implements Inbox, Listener {
   readonly #mailboxes = new Map<string, Mailbox>();
   readonly #unlisten: () => void;
   readonly #sweeping: NodeJS.Timeout;
-  #rests = false;
 
   constructor(clients: RedisClients, prefix: string, onReplies: (message: string) => void) {
     this.#clients = clients;
@@ -46,20 +45,7 @@ export class RedisInbox implements Inbox, Listener {
     };
   }
 
-  unref(): void {
-    if (this.#rests) return;
-    this.#rests = true;
-    this.#clients.rest();
-  }
-
-  ref(): void {
-    if (!this.#rests) return;
-    this.#rests = false;
-    this.#clients.wake();
-  }
-
   close(): void {
-    this.ref();
     clearInterval(this.#sweeping);
     this.#unlisten();
     for (const mailbox of this.#mailboxes.values()) mailbox.delete();

@@ -35,11 +35,6 @@ export function requests(stage: Stage): void {
     await connection.inspect(queue);
   }
 
-  /** How many sockets keep the process alive. */
-  function openSockets(): number {
-    return process.getActiveResourcesInfo().filter((type) => type === 'TCPSocketWrap').length;
-  }
-
   function packetIn(held: Held): RequestPacket {
     return JSON.parse(String(held.bytes));
   }
@@ -122,25 +117,6 @@ export function requests(stage: Stage): void {
     await answering.reply([{ channel: others.inbox.channel, text: replyText('b', 1) }]);
     await others.ids(1);
     assert.deepEqual(letters.replies, []);
-  });
-
-  it('hears on in an inbox that does not keep the process alive', async () => {
-    const [asking, answering] = await Promise.all([stage.open(), stage.open()]);
-    const [queue, sockets] = [uniqueQueue(), openSockets()];
-    const letters = new Letters(asking);
-    await opened(asking, queue);
-    letters.inbox.unref();
-    letters.inbox.unref();
-    assert.ok(openSockets() <= sockets, 'a socket keeps the process alive');
-    const reply = (id: string): Promise<void> =>
-      answering.reply([{ channel: letters.inbox.channel, text: replyText(id, id) }]);
-    await reply('a');
-    assert.deepEqual(await letters.ids(1), ['a']);
-    letters.inbox.ref();
-    letters.inbox.ref();
-    await reply('b');
-    assert.deepEqual(await letters.ids(2), ['a', 'b']);
-    letters.inbox.close();
   });
 
   it('answers a request that becomes a dead letter', async () => {

@@ -268,32 +268,6 @@ describe('replies over redis', () => {
     late.inbox.close();
   });
 
-  describe('while the inbox does not keep the process alive', () => {
-    it('have it open for longer than a connection that nobody needs', async () => {
-      const resting = connectRedis(server.url, { prefix: '', maxClients: 9 });
-      const { inbox } = new Letters(resting);
-      await resting.ready();
-      inbox.unref();
-      // Another one begins to be idle, as this one may.
-      const idle = connectRedis(server.url, { prefix: '', maxClients: 9 });
-      await idle.ready();
-      await until(() => idle.stats().clients === 0);
-      assert.equal(resting.stats().clients, 1);
-      inbox.close();
-      await until(() => resting.stats().clients === 0);
-    });
-
-    it('are read when it does again, though its connection was broken', async () => {
-      letters.inbox.unref();
-      proxy.reset();
-      await until(() => asking.stats().clients === 0);
-      await push({ id: 'a', channel: letters.inbox.channel });
-      await answerAll(1);
-      letters.inbox.ref();
-      assert.deepEqual(await letters.ids(1), ['a']);
-    });
-  });
-
   describe('where the server can tell nothing when the connection is back', () => {
     /** A replica that has lost its master before it had anything of it: it tells nothing, but takes subscriptions. */
     async function dumb(isDumb: boolean): Promise<void> {
