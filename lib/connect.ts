@@ -14,6 +14,21 @@ export const everything = {
   hops: true,
   inspection: true,
   requests: true,
+  names: true,
+  attempts: true,
+} as const satisfies Supports;
+
+export const gearmanSupports = {
+  sides: false,
+  maxLength: false,
+  deliveries: true,
+  delay: false,
+  producers: false,
+  hops: false,
+  inspection: false,
+  requests: true,
+  names: false,
+  attempts: false,
 } as const satisfies Supports;
 
 const redis: Driver = {

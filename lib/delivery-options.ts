@@ -11,6 +11,11 @@ export interface DeliveryOptions extends StreamOptions {
    */
   consumer?: string;
   /**
+   * The methods of the requests that are taken, for a broker that has those of each in a queue of their own, as Gearman has: without, none
+   * that name a method. Elsewhere requests of all methods are taken. Default: none; `serve()` names those of its handlers.
+   */
+  methods?: readonly string[];
+  /**
    * Milliseconds, at least 100, without a sign of life after which others get what this stream holds; default 30,000. The stream
    * gives signs of life by itself, however long a handler takes: it is a process that dies, hangs or is cut off that loses its lease.
    */
@@ -49,6 +54,13 @@ const backoff: Check = (value, name) => {
   else if (typeof value !== 'function') throw invalidType(name, 'of type number or function', value);
 };
 
+const methods: Check = (value, name) => {
+  if (!Array.isArray(value)) throw invalidType(name, 'an array of the names of methods', value);
+  for (const [index, one] of value.entries()) {
+    if (typeof one !== 'string') throw invalidType(`${name}.${index}`, 'of type string', one);
+  }
+};
+
 /** The default back-off: from one second, doubling, to five minutes. */
 export function doubling(attempt: number): number {
   return Math.min(1000 * 2 ** (attempt - 1), 5 * 60_000);
@@ -60,6 +72,7 @@ export const deliveryChecks = {
   // With none, nothing could ever be in anybody's hands.
   highWaterMark: integer(1),
   consumer: name,
+  methods,
   leaseTimeout: integer(100, LONGEST_TIMER),
   maxAttempts: integer(1),
   backoff,

@@ -118,6 +118,7 @@ export class DeliveryStream<Out = any> extends Readable {
     );
     const connection = connectionFor(checked.connection);
     requireSupport(connection, 'deliveries', 'deliveries');
+    if (checked.consumer !== undefined) requireSupport(connection, 'names', 'consumer');
     // It closes when all is settled, which may be long after it has ended.
     super({ objectMode: true, highWaterMark: 0, autoDestroy: false });
     this.#connection = connection;
@@ -201,6 +202,7 @@ export class DeliveryStream<Out = any> extends Readable {
         name: this.#options.consumer,
         leaseTimeout,
         maxAttempts,
+        methods: this.#options.methods,
         onLost,
       });
     };
@@ -335,7 +337,10 @@ export class DeliveryStream<Out = any> extends Readable {
       return;
     }
     const values = this.#codec.decode(bytes);
-    for (let index = 0; index < receipts.length; index += 1) this.#admit(receipts[index] as Receipt, values[index]);
+    for (let index = 0; index < receipts.length; index += 1) {
+      const receipt = receipts[index] as Receipt;
+      this.#admit(receipt, carriedBy(receipt.held, values[index]));
+    }
     this.#deliver();
   }
 
@@ -513,3 +518,12 @@ export class DeliveryStream<Out = any> extends Readable {
     await within(Promise.resolve(this.#receiving), deadline.left).catch(() => {});
   }
 }
+
+/** What an item says. What a request asks with may be nothing, or null: a delivery can carry that. */
+function carriedBy({ request, bytes }: Held, decoded: unknown): unknown {
+  if (!request || !(decoded instanceof Invalid)) return decoded;
+  if (bytes.length === 0) return undefined;
+  return bytes.equals(NULL) ? null : decoded;
+}
+
+const NULL = Buffer.from('null');

@@ -27,6 +27,13 @@ export interface Supports {
   readonly inspection: boolean;
   /** Requests can be answered, and cancelled: {@link DriverConnection.inbox}. */
   readonly requests: boolean;
+  /** Consumers have names, under which others can take over from them: {@link ConsumerOptions.name}. */
+  readonly names: boolean;
+  /**
+   * What is retried or released, or was held by who has died, comes again before all others, in order, to whoever asks first, and with its
+   * attempts counted. Without: it comes again, to the same consumer while that lives, or as if it were new.
+   */
+  readonly attempts: boolean;
 }
 
 /** A connection's options, all filled in. */
@@ -109,8 +116,9 @@ export interface DriverConnection {
    *
    * @param onReplies called with the text of each message, once, in the order in which one worker has sent them: JSON of one reply, or
    *   of an array of them. What comes from elsewhere may be anything.
+   * @param onLost called with the ids of requests that will not be answered, because a connection broke that their broker needs for it
    */
-  inbox(onReplies: (message: string) => void): Inbox;
+  inbox(onReplies: (message: string) => void, onLost?: (ids: readonly string[]) => void): Inbox;
   /**
    * Replies, where that settles nothing held: {@link Outcome} has the other way. Resolves when the broker has them, which it may have
    * twice where a connection broke; rejects when the broker refuses for good.
@@ -154,6 +162,8 @@ export interface SenderOptions {
    * again, from the first on, stores only those that are not stored yet. Default: a random one.
    */
   readonly producer?: string | undefined;
+  /** Whether all that is sent is requests: the packets of `packet.ts`, in JSON, to be asked in the way of the broker. */
+  readonly requests?: boolean | undefined;
 }
 
 /** How a batch is stored. */
@@ -206,6 +216,8 @@ export interface ConsumerOptions {
   readonly leaseTimeout: number;
   /** After how many attempts an item whose consumer has died in the middle of them is a dead letter. */
   readonly maxAttempts: number;
+  /** The methods of requests that it takes, where the broker has those of each in a queue of their own; elsewhere it takes all. */
+  readonly methods?: readonly string[] | undefined;
   /** Called when items are not held any more though nobody here has settled them: the lease had ended. */
   onLost(items: readonly Held[]): void;
 }
@@ -215,8 +227,15 @@ export interface Held {
   readonly bytes: Buffer;
   /** Which attempt this is, from 1. */
   readonly attempt: number;
+  /** What makes it a request, where the broker says so and not the item: that is what is asked with, and may be nothing at all. */
+  readonly request?: HeldRequest;
   /** For the stream, to find its own again; a driver leaves it alone. */
   owner?: unknown;
+}
+
+/** A request whose parameters are an item. */
+export interface HeldRequest extends RequestName {
+  readonly method: string;
 }
 
 /** What becomes of an item that was held. */

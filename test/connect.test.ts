@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { everything } from '../lib/connect.ts';
 import { connectMemory } from '../lib/drivers/memory/connection.ts';
-import { connect, PullStream, PushStream, registerDriver } from '../lib/index.ts';
+import { connect, DeliveryStream, PullStream, PushStream, registerDriver } from '../lib/index.ts';
 import { RedisServer } from './support/redis.ts';
 import { drain, numbers, push } from './support/streams.ts';
 
@@ -48,7 +48,7 @@ describe('connect', () => {
 
   it("takes a driver of one's own, and refuses at construction what it does not support", async () => {
     registerDriver('plain', {
-      supports: { ...everything, sides: false, maxLength: false },
+      supports: { ...everything, sides: false, maxLength: false, names: false },
       connect: (target, options) => connectMemory(`memory:${target}`, options),
     });
     const connection = connect('plain://anywhere');
@@ -58,6 +58,7 @@ describe('connect', () => {
     assert.throws(() => new PushStream('q', { connection, maxLength: 3 }), { ...error, message: /maxLength/ });
     assert.throws(() => new PushStream('q', { connection, side: 'right' }), { ...error, message: /side: 'right'/ });
     assert.throws(() => new PullStream('q', { connection, side: 'left' }), { ...error, message: /side: 'left'/ });
+    assert.throws(() => new DeliveryStream('q', { connection, consumer: 'me' }), { ...error, message: /consumer/ });
     await connection.close();
   });
 

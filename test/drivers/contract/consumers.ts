@@ -167,6 +167,34 @@ export function settlements(stage: Stage): void {
     assert.deepEqual(attemptsOf(await hold(one, 4)), ['1#3', '2#3', '3#3', '4#1']);
   });
 
+  it('has what is rejected no more', async () => {
+    const { connection, queue, sender, consumer } = await stage.ends();
+    await sender().send(['bad', 'good']);
+    const one = consumer();
+    await settle(one, await one.receive(1), reject('no good'));
+    assert.deepEqual(await drain(connection, queue), ['good']);
+  });
+
+  it('settles nothing once it is closed', async () => {
+    const { sender, consumer } = await stage.ends();
+    await sender().send(['a', 'b']);
+    const one = consumer();
+    const held = await hold(one, 2);
+    await one.close();
+    for (const item of held) assert.equal(await one.settle(item, ACK).catch(() => false), false);
+    assert.deepEqual(attemptsOf(await hold(consumer(), 2)).sort(), ['a#1', 'b#1']);
+  });
+
+  it('gives nobody else what is held', async () => {
+    const { sender, consumer } = await stage.ends();
+    await sender().send(['a']);
+    await hold(consumer(), 1);
+    await getsNothing(consumer());
+  });
+}
+
+/** Where items can be held: in what order, and as which attempt, they come again, and to whom. */
+export function comings(stage: Stage): void {
   it('has what is released first of all, in order, as the same attempt', async () => {
     const { sender, consumer } = await stage.ends();
     await sender().send(['1', '2', '3', '4', '5']);
@@ -185,14 +213,6 @@ export function settlements(stage: Stage): void {
     await settle(one, await hold(one, 1), RETRY);
     await settle(one, await hold(one, 1), RELEASE);
     assert.deepEqual(attemptsOf(await hold(one, 1)), ['a#2']);
-  });
-
-  it('has what is rejected no more', async () => {
-    const { connection, queue, sender, consumer } = await stage.ends();
-    await sender().send(['bad', 'good']);
-    const one = consumer();
-    await settle(one, await one.receive(1), reject('no good'));
-    assert.deepEqual(await drain(connection, queue), ['good']);
   });
 
   it('gives a receiver what comes again first, and takes it back in order', async () => {
@@ -256,16 +276,6 @@ export function settlements(stage: Stage): void {
     if (stage.subject.supports.inspection) assert.equal((await connection.inspect(queue)).dead, 250);
   });
 
-  it('settles nothing once it is closed', async () => {
-    const { sender, consumer } = await stage.ends();
-    await sender().send(['a', 'b']);
-    const one = consumer();
-    const held = await hold(one, 2);
-    await one.close();
-    for (const item of held) assert.equal(await one.settle(item, ACK).catch(() => false), false);
-    assert.deepEqual(attemptsOf(await hold(consumer(), 2)), ['a#1', 'b#1']);
-  });
-
   it('puts back what a consumer holds when it is closed, first of all, in order, as the same attempt', async () => {
     const { sender, consumer } = await stage.ends();
     await sender().send(['1', '2', '3', '4', '5', '6']);
@@ -278,12 +288,5 @@ export function settlements(stage: Stage): void {
     await one.close();
     await one.close();
     assert.deepEqual(attemptsOf(await hold(consumer(), 5)), ['1#1', '3#1', '4#1', '5#2', '6#1']);
-  });
-
-  it('gives nobody else what is held', async () => {
-    const { sender, consumer } = await stage.ends();
-    await sender().send(['a']);
-    await hold(consumer(), 1);
-    await getsNothing(consumer());
   });
 }

@@ -1,5 +1,5 @@
 import { bounds } from './bounds.ts';
-import { consumers, settlements } from './consumers.ts';
+import { comings, consumers, settlements } from './consumers.ts';
 import { delays } from './delays.ts';
 import { hops } from './hops.ts';
 import { inspection } from './inspection.ts';
@@ -24,7 +24,8 @@ export function contract(name: string, subject: Subject): void {
       [supports.delay, delays],
       [supports.deliveries, consumers],
       [supports.deliveries, settlements],
-      [supports.deliveries, leases],
+      [supports.deliveries && supports.attempts, comings],
+      [supports.deliveries && supports.names, leases],
       [supports.deliveries && supports.hops, hops],
       [supports.inspection, inspection],
       [supports.deliveries && supports.inspection && supports.requests, requests],

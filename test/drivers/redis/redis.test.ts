@@ -19,6 +19,8 @@ describe('redis driver', () => {
       hops: true,
       inspection: true,
       requests: true,
+      names: true,
+      attempts: true,
     },
     open: async (prefix = '') => connectRedis(server.url, { prefix, maxClients: Number.MAX_SAFE_INTEGER }),
     // It never leaves: all that the server knows is that it is silent.
