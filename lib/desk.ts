@@ -16,6 +16,8 @@ export interface Asked {
   slot: number;
   id: string;
   answered(reply: ReplyPacket): void;
+  /** Called when it will not be answered: the broker has lost it on its way, or its answer. */
+  lost(): void;
   /** Gives whether the part was to be expected. */
   part(part: PartPacket): boolean;
 }
@@ -60,7 +62,10 @@ export class Desk {
 
   constructor(driver: DriverConnection) {
     this.driver = driver;
-    this.#inbox = driver.inbox((message) => this.#receive(message));
+    this.#inbox = driver.inbox(
+      (message) => this.#receive(message),
+      (ids) => this.#lose(ids),
+    );
     this.channel = this.#inbox.channel;
     this.channelText = JSON.stringify(this.channel);
   }
@@ -152,6 +157,10 @@ export class Desk {
     // One that comes after the end is no fault: it was said before that was known.
     this.#runs.get(packet.run)?.credit(packet);
     return true;
+  }
+
+  #lose(ids: readonly string[]): void {
+    for (const id of ids) this.#find(id)?.lost();
   }
 
   #find(id: string): Asked | undefined {

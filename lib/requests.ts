@@ -116,6 +116,10 @@ export abstract class Pending implements Bagged, Asked, Abortable {
     this.asker?.answer(this, reply);
   }
 
+  lost(): void {
+    this.asker?.lose(this);
+  }
+
   /** Called with a part of a reply; gives whether that was to be expected. */
   part(_part: PartPacket): boolean {
     return false;
@@ -186,7 +190,7 @@ export class Asker {
     if (this.#closed) return;
     this.#desk = Desk.enter(driver, stray);
     this.#unwatch = this.#desk.watch(this.#queue);
-    this.#sender = driver.sender(this.#queue, { side: 'left' });
+    this.#sender = driver.sender(this.#queue, { side: 'left', requests: true });
     for (const pending of this.#unsent) this.#composeLate(pending, this.#desk);
     for (const pending of this.#pending) if (pending.isLookedAfter) this.#lookAfter(pending, this.#desk);
     this.#flushSoon();
@@ -234,6 +238,12 @@ export class Asker {
   say(pending: Pending, channel: string, { run, credit }: Omit<CreditPacket, 'deadline'>): void {
     const { timeout } = pending.terms;
     this.#desk?.say(channel, { run, credit, deadline: this.#desk.driver.now() + Math.max(timeout, LEAST_SILENCE) });
+  }
+
+  /** Fails a request that the broker has lost on its way, or its answer. */
+  lose(pending: Pending): void {
+    const message = `The connection broke while the ${this.#nameOf(pending)} was on its way or at work`;
+    this.#fail(pending, new MillraceError('CONNECTION', message));
   }
 
   /** Called when a request's timer rings: its time, or that for a consumer to come, is over. */
@@ -368,7 +378,7 @@ export class Asker {
   #replace(sender: Sender): void {
     if (this.#closed || this.#sender !== sender) return;
     void sender.close();
-    this.#sender = this.#desk?.driver.sender(this.#queue, { side: 'left' });
+    this.#sender = this.#desk?.driver.sender(this.#queue, { side: 'left', requests: true });
   }
 
   /** Takes a request out of those that are pending; false where it is settled. */
