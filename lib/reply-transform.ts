@@ -242,7 +242,8 @@ export class ReplyTransform<C extends Contract<C> = Untyped> extends HandlingTra
       return;
     }
     const value = part ? (chunk as Delivery).value : chunk;
-    const asked = requestIn(value);
+    const request = part?.receipt.held.request;
+    const asked = request ? { ...request, parameters: value } : requestIn(value);
     if (!asked) {
       this.#refuse(part ? (chunk as Delivery) : undefined, value);
       this.handling.skip(part?.receipt, callback);

@@ -1,4 +1,11 @@
-import { type Contract, type ContractOption, contractCheck, type Handlers, type Untyped } from './contract.ts';
+import {
+  type Contract,
+  type ContractOption,
+  contractCheck,
+  type Handlers,
+  methodsOf,
+  type Untyped,
+} from './contract.ts';
 import { type DeliveryOptions, deliveryChecks } from './delivery-options.ts';
 import { DeliveryStream } from './delivery-stream.ts';
 import { handleChecks, handleDefaults } from './handling.ts';
@@ -42,6 +49,7 @@ export function serve<C extends Contract<C> = Untyped>(
   const replying = { concurrency, timeout, stack, connection, maxBytes, contract };
   const replies = new ReplyTransform<C>(handlers, replying as ReplyOptions & ContractOption<C>);
   const highWaterMark = pulling.highWaterMark ?? heldFor(concurrency);
-  const stream = new DeliveryStream(queue, { ...pulling, highWaterMark });
+  const methods = pulling.methods ?? (contract ? methodsOf(contract).names : Object.keys(handlers));
+  const stream = new DeliveryStream(queue, { ...pulling, highWaterMark, methods });
   return new PipedService(stream, [replies]);
 }
