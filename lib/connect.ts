@@ -3,6 +3,7 @@ import { DeadLetterStream } from './dead-letters.ts';
 import type { ConnectionStats, Driver, DriverConnection, QueueInfo, Supports } from './driver.ts';
 import { invalidType, invalidValue, MillraceError } from './errors.ts';
 import { type CloseOptions, checkQueueName, closeTimeout, integer, prefix, withDefaults } from './options.ts';
+import { serversIn } from './servers.ts';
 import { Deadline } from './timeout.ts';
 
 export const everything = {
@@ -36,6 +37,12 @@ const redis: Driver = {
   connect: async (target, options) => (await import('./drivers/redis/connection.ts')).connectRedis(target, options),
 };
 
+const gearman: Driver = {
+  supports: gearmanSupports,
+  connect: async (target, options) =>
+    (await import('./drivers/gearman/connection.ts')).connectGearman(String(target), options),
+};
+
 /** By URL scheme. Each loads its code when it is first used: who works with `memory:` never loads ioredis. */
 const drivers = new Map<string, Driver>([
   [
@@ -48,6 +55,7 @@ const drivers = new Map<string, Driver>([
   ],
   ['redis', redis],
   ['rediss', redis],
+  ['gearman', gearman],
 ]);
 
 /**
@@ -236,8 +244,8 @@ export class Connection implements AsyncDisposable {
 /**
  * Gives a connection to a broker, and opens it when a stream first needs it.
  *
- * @param target a URL: `redis://user:password@host:port/db`, `rediss://…` (TLS), `memory:` (this process alone, new
- *   each time), `memory:name` (shared in the process), or any scheme that was registered. Or an ioredis client, which
+ * @param target a URL: `redis://user:password@host:port/db`, `rediss://…` (TLS), `gearman://host:port` (of several servers
+ *   `gearman://host:port,host:port`), `memory:` (this process alone, new each time), `memory:name` (shared in the process), or any scheme that was registered. Or an ioredis client, which
  *   is not used itself: its options are, in clients of our own. By default the environment's `MILLRACE_URL`, else
  *   `redis://127.0.0.1:6379`.
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE where target or options are wrong;
@@ -266,6 +274,7 @@ function driverFor(target: unknown): Driver {
     );
   }
   if (driver === redis) checkRedisUrl(target);
+  if (driver === gearman) checkGearmanUrl(target);
   return driver;
 }
 
@@ -280,6 +289,11 @@ function checkRedisUrl(target: string): void {
     // What can't be read is refused as what says something else.
   }
   throw invalidValue('url', allowed, withoutPassword(target));
+}
+
+function checkGearmanUrl(target: string): void {
+  if (serversIn(target, 1)) return;
+  throw invalidValue('url', 'of the form gearman://host[:port][,host[:port]…]', withoutPassword(target));
 }
 
 function withoutPassword(url: string): string {

@@ -14,6 +14,7 @@ const FLOORS: readonly (readonly string[])[] = [
     'codec.ts',
     'options.ts',
     'errors.ts',
+    'servers.ts',
     'streams.ts',
     'stream-iterator.ts',
     'timeout.ts',
