@@ -317,7 +317,7 @@ export class Client<C extends Contract<C> = Untyped> implements AsyncDisposable 
   }
 
   #checkInspection({ consumerTimeout }: RequestOptions): void {
-    if (consumerTimeout !== undefined) requireSupport(this.#connection, 'inspection', 'consumerTimeout');
+    if (consumerTimeout !== undefined) requireSupport(this.#connection, 'presence', 'consumerTimeout');
   }
 
   #asStream(): ConnectedStream {

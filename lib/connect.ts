@@ -15,6 +15,7 @@ export const everything = {
   hops: true,
   inspection: true,
   requests: true,
+  presence: true,
   names: true,
   attempts: true,
 } as const satisfies Supports;
@@ -28,6 +29,7 @@ export const gearmanSupports = {
   hops: false,
   inspection: false,
   requests: true,
+  presence: true,
   names: false,
   attempts: false,
 } as const satisfies Supports;

@@ -27,6 +27,8 @@ export interface Supports {
   readonly inspection: boolean;
   /** Requests can be answered, and cancelled: {@link DriverConnection.inbox}. */
   readonly requests: boolean;
+  /** It can tell, by {@link DriverConnection.inspect}, whether a queue has consumers. */
+  readonly presence: boolean;
   /** Consumers have names, under which others can take over from them: {@link ConsumerOptions.name}. */
   readonly names: boolean;
   /**

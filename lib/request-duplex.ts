@@ -192,7 +192,7 @@ export class RequestDuplex<Req = any, Res = any> extends Duplex {
     const checked = withDefaults<DuplexOptions, typeof defaults>(options, duplexChecks, defaults);
     const connection = connectionFor(checked.connection);
     requireSupport(connection, 'requests', 'requests');
-    if (checked.consumerTimeout !== undefined) requireSupport(connection, 'inspection', 'consumerTimeout');
+    if (checked.consumerTimeout !== undefined) requireSupport(connection, 'presence', 'consumerTimeout');
     super({
       objectMode: true,
       writableHighWaterMark: checked.highWaterMark,

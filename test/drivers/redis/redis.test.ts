@@ -19,6 +19,7 @@ describe('redis driver', () => {
       hops: true,
       inspection: true,
       requests: true,
+      presence: true,
       names: true,
       attempts: true,
     },
