@@ -1,11 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { freePort } from './redis.ts';
+
+/** Files that are kept in memory. */
+const MEMORY = '/dev/shm';
 
 /** What a server knows of a function. */
 export interface FunctionStatus {
@@ -36,7 +40,8 @@ export class GearmanServer implements AsyncDisposable {
 
   /** One that keeps background jobs in a database, so that they outlive it. */
   static async startPersistent(): Promise<GearmanServer> {
-    const folder = await mkdtemp(join(tmpdir(), 'millrace-gearman-'));
+    // It writes to the disk for each job: in memory that is a matter of moments, and outlives it all the same.
+    const folder = await mkdtemp(join(existsSync(MEMORY) ? MEMORY : tmpdir(), 'millrace-gearman-'));
     const args = ['-q', 'libsqlite3', `--libsqlite3-db=${join(folder, 'queue.db')}`];
     const server = new GearmanServer(await freePort(), folder, args);
     await server.start();
