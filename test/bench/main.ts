@@ -1,10 +1,11 @@
 /**
- * Measures pushing, pulling, deliveries and requests beside raw ioredis and others, memory and latency, with a redis-server of its own: `npm run
- * bench`. Prints Markdown. Every case runs in a process of its own, in rounds, and is compared with the raw one of the same round.
+ * Measures pushing, pulling, deliveries and requests beside raw ioredis and others, memory and latency, with a redis-server of its own, and the
+ * driver of Gearman beside the bare protocol: `npm run bench`. Prints Markdown. Every case runs in a process of its own, in rounds, and is compared with the raw one of the same round.
  */
 import { parseArgs } from 'node:util';
 import { RedisServer } from '../support/redis.ts';
 import { CONCURRENCY } from './case.ts';
+import { GEARMAN_JOBS, measureGearman } from './gearman.ts';
 import { measureDeliveryLatency, measureLatency } from './latency.ts';
 import { describeMachine } from './machine.ts';
 import { measureMemory } from './memory.ts';
@@ -63,6 +64,10 @@ async function measure({ rounds, count, memoryCount, latencyCount }: Sizes): Pro
   print(`Latency: ${singly}`, await measureLatency(server, rounds, latencyCount));
   print(`Latency of deliveries: ${singly}`, await measureDeliveryLatency(server, rounds, latencyCount));
   print(`Requests: jobs of about 120 bytes, ${rounds} rounds`, await measureRequests(server, rounds, hasPeers));
+  print(
+    `Gearman: ${thousands(GEARMAN_JOBS)} jobs pushed, then worked off, ${rounds} rounds`,
+    await measureGearman(rounds),
+  );
   print(`Memory: ${thousands(memoryCount)} jobs, both at once`, await measureMemory(server, memoryCount));
 }
 

@@ -64,6 +64,7 @@ describe('workers of Gearman', () => {
     await held[1]?.ack();
     await until(() => seen.length === 2);
     assert.deepEqual(seen, [3, 1]);
+    for (const one of held) await one.ack();
   });
 
   it('try again what has failed, until it has failed too often', async () => {

@@ -1,0 +1,26 @@
+import { GearmanServer } from '../support/gearman.ts';
+import { gearman, RAW } from './gearman-cases.ts';
+import { run, runInRounds } from './run.ts';
+import { median, ratio, spread, table } from './table.ts';
+import type { Figures } from './throughput.ts';
+
+/** How many jobs one run of a case moves. */
+export const GEARMAN_JOBS = 2000;
+
+/** Has jobs pushed to a gearmand and worked off in every way, and gives the table of it. */
+export async function measureGearman(rounds: number): Promise<string> {
+  await using server = await GearmanServer.start();
+  const names = Object.keys(gearman);
+  const figures = await runInRounds('gearman', rounds, names, async (name) => {
+    const taken = await run<Figures>('worker.ts', [name, server.url, 'bench', GEARMAN_JOBS, GEARMAN_JOBS]);
+    const { total } = await server.status('bench');
+    if (total > 0) throw new Error(`${name} left ${total} jobs behind`);
+    return taken;
+  });
+  const times = figures.map((taken) => taken.map(({ seconds }) => seconds * 1000));
+  const rows = names.map((name, index) => {
+    const own = times[index] ?? [];
+    return [name, median(own).toFixed(0), spread(own), ratio(own, times[names.indexOf(RAW)])];
+  });
+  return table(['case', 'ms', 'min–max', 'to raw'], rows);
+}
