@@ -238,6 +238,8 @@ export interface Held {
 /** A request whose parameters are an item. */
 export interface HeldRequest extends RequestName {
   readonly method: string;
+  /** How many parts of a reply it takes before it says that it takes more. Without, it is for one reply. */
+  readonly parts?: number;
 }
 
 /** What becomes of an item that was held. */

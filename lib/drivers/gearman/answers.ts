@@ -1,6 +1,6 @@
 import type { Outcome } from '../../driver.ts';
 import type { MillraceError, RemoteError } from '../../errors.ts';
-import { failureText, type ReplyPacket } from '../../packet.ts';
+import { failureText, isPart, type ReplyPacket } from '../../packet.ts';
 import { packet, Type } from './packets.ts';
 
 /** How much of an answer that can't be read is shown. */
@@ -30,18 +30,55 @@ function failure(handle: string, error: RemoteError): Buffer[] {
   return [packet(Type.WORK_WARNING, handle, JSON.stringify(error)), packet(Type.WORK_FAIL, handle)];
 }
 
+/**
+ * The packets that say a part of a reply: its data, and before the first ones none at all. Who has had parts before knows by such an empty
+ * packet that another worker has begun anew; to others it says nothing.
+ */
+export function partialAnswer(handle: string, text: string): Buffer[] {
+  const part: unknown = JSON.parse(text);
+  if (!isPart(part)) return [];
+  const data = packet(Type.WORK_DATA, handle, JSON.stringify(part.data));
+  return part.part === 0 ? [packet(Type.WORK_DATA, handle, ''), data] : [data];
+}
+
+/** A part of the reply to a request, in JSON; nothing where its data are no JSON. */
+export function partOf(id: string, part: number, data: Buffer): string | undefined {
+  const text = data.toString();
+  return isJson(text) ? `{"id":${JSON.stringify(id)},"run":"gearman","part":${part},"data":${text}}` : undefined;
+}
+
+/** The reply to a request, in JSON, that another worker has begun on when parts of its reply had come. */
+export function interruptedReplyOf(id: string): string {
+  const code = 'ERR_MILLRACE_INTERRUPTED' satisfies MillraceError['code'];
+  return failureText(id, { name: 'MillraceError', message: 'the worker has died between two parts', code });
+}
+
+/** The reply to a request for one, in JSON, that was answered in parts. */
+export function unaskedReplyOf(id: string): string {
+  const message = 'the method answers in several parts, and is asked for one reply: ask with requestStream()';
+  const code = 'ERR_MILLRACE_NOT_SUPPORTED' satisfies MillraceError['code'];
+  return failureText(id, { name: 'MillraceError', message, code });
+}
+
 /** The reply to a request, in JSON, whose job is complete: its data are JSON, or nothing. */
 export function replyOf(id: string, data: Buffer): string {
   const text = data.toString();
   if (text.trim() === '') return `{"id":${JSON.stringify(id)},"success":true}`;
-  try {
-    JSON.parse(text);
-  } catch {
+  if (!isJson(text)) {
     const message = `the worker's answer is no JSON: ${text.slice(0, SHOWN)}`;
     const code = 'ERR_MILLRACE_INVALID_ITEM' satisfies MillraceError['code'];
     return failureText(id, { name: 'MillraceError', message, code });
   }
   return `{"id":${JSON.stringify(id)},"success":true,"data":${text}}`;
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The reply to a request, in JSON, whose job has failed, from what was said about that, which may be nothing. */

@@ -12,11 +12,13 @@ import type {
   QueueInfo,
   Receiver,
   ReceiverOptions,
+  Reply,
   Sender,
   SenderOptions,
 } from '../../driver.ts';
 import { invalidValue, MillraceError } from '../../errors.ts';
 import { serversIn } from '../../servers.ts';
+import { jobOf } from './channels.ts';
 import { GearmanConsumer } from './consumer.ts';
 import { Links } from './links.ts';
 import { GearmanReceiver } from './receiver.ts';
@@ -80,9 +82,14 @@ class GearmanConnection implements DriverConnection {
     return this.#requests.open({ onReplies, onLost });
   }
 
-  /** Only who holds a job can answer it. */
-  async reply(): Promise<void> {
-    throw notSupported('replies to what is no job');
+  /** Only who holds a job can say anything of it: parts of its reply. */
+  async reply(replies: readonly Reply[]): Promise<void> {
+    const saying = replies.map(({ channel, text }) => {
+      const job = jobOf(channel);
+      if (!job) throw notSupported('replies to what is no job');
+      return this.#links.workers.get(job.link)?.say(job.handle, text);
+    });
+    await Promise.all(saying);
   }
 
   async cancel(_queue: string, { id }: CancelledRequest): Promise<void> {

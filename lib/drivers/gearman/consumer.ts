@@ -202,5 +202,7 @@ export class GearmanConsumer implements Consumer {
     if (post) post.link = undefined;
     link.letGo(job);
     link.retire();
+    // Whoever waits at it is to wait at the next one.
+    this.#wake?.();
   }
 }

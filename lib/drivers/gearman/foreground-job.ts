@@ -1,6 +1,18 @@
 import type { MillraceError } from '../../errors.ts';
 import type { Job } from './submitter.ts';
 
+/** A request, as it is asked. */
+export interface Question {
+  readonly id: string;
+  readonly functionName: string;
+  /** In JSON; empty where it is nothing. */
+  readonly parameters: string;
+  /** Milliseconds since 1970 from which on nobody waits for the reply, or for its first part. */
+  readonly deadline: number;
+  /** Whether the reply may come in parts. */
+  readonly takesParts: boolean;
+}
+
 /** Who has a request asked, as its job sees it. */
 interface Owner {
   /** Called when a server has it. */
@@ -17,7 +29,10 @@ export class ForegroundJob implements Job {
   readonly id: string;
   readonly bytes: Buffer;
   /** Milliseconds since 1970. */
-  readonly deadline: number;
+  deadline: number;
+  /** Whether its reply may come in parts, and how many have come. */
+  readonly takesParts: boolean;
+  parts = 0;
   isWanted = true;
   /** What the server calls it. */
   handle: string | undefined;
@@ -25,10 +40,11 @@ export class ForegroundJob implements Job {
   warning = '';
   readonly #owner: Owner;
 
-  constructor(id: string, bytes: Buffer, deadline: number, owner: Owner) {
+  constructor({ id, deadline, takesParts }: Question, bytes: Buffer, owner: Owner) {
     this.id = id;
     this.bytes = bytes;
     this.deadline = deadline;
+    this.takesParts = takesParts;
     this.#owner = owner;
   }
 

@@ -1,10 +1,18 @@
 import type { Server } from '../../servers.ts';
 import { Link, type LinkEvents } from './link.ts';
 
+/** Who can say something of a job that it holds. */
+export interface Speaker {
+  /** Says a part of the reply to a request, in JSON. Resolves when the server has heard it. */
+  say(handle: string, part: string): Promise<unknown>;
+}
+
 /** All links of one connection: so that they can be counted, and closed. */
 export class Links {
   readonly servers: readonly Server[];
   readonly #open = new Set<Link>();
+  /** Those of workers, by the name of each. */
+  readonly workers = new Map<string, Speaker>();
   isClosed = false;
   #whenClosed: (() => void) | undefined;
 

@@ -29,7 +29,7 @@ export class RequestSender implements Sender {
     this.#requests.submitter.release();
   }
 
-  async #ask({ id, method, parameters, deadline, headers }: RequestPacket): Promise<void> {
+  async #ask({ id, method, parameters, deadline, headers, parts }: RequestPacket): Promise<void> {
     const functionName = functionOf(this.#queue, method);
     if (functionName === undefined || headers !== undefined) {
       const what = headers === undefined ? `a method called "${method.slice(0, 100)}"` : 'headers';
@@ -41,6 +41,7 @@ export class RequestSender implements Sender {
       functionName,
       parameters: parameters === undefined ? '' : JSON.stringify(parameters),
       deadline: deadline ?? Number.POSITIVE_INFINITY,
+      takesParts: parts !== undefined,
     });
   }
 }

@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import type { Inbox } from '../../driver.ts';
 import type { MillraceError } from '../../errors.ts';
 import { LONGEST_TIMER } from '../../options.ts';
-import { failureText, REPLIES } from '../../packet.ts';
-import { failedReplyOf, replyOf } from './answers.ts';
-import { ForegroundJob } from './foreground-job.ts';
+import { endText, failureText, REPLIES } from '../../packet.ts';
+import { failedReplyOf, interruptedReplyOf, partOf, replyOf, unaskedReplyOf } from './answers.ts';
+import { ForegroundJob, type Question } from './foreground-job.ts';
 import type { Links } from './links.ts';
 import { argumentsIn, type Packet, packet, Type } from './packets.ts';
 import { Submitter } from './submitter.ts';
@@ -13,16 +13,6 @@ import { Submitter } from './submitter.ts';
 interface Listener {
   onReplies(message: string): void;
   onLost(ids: readonly string[]): void;
-}
-
-/** A request, as it is asked. */
-export interface Question {
-  readonly id: string;
-  readonly functionName: string;
-  /** In JSON; empty where it is nothing. */
-  readonly parameters: string;
-  /** Milliseconds since 1970 from which on nobody waits for the reply. */
-  readonly deadline: number;
 }
 
 /**
@@ -67,9 +57,10 @@ export class Requests {
   }
 
   /** Submits a request. Resolves when a server has it, or it never will: then its listener is told. */
-  ask({ id, functionName, parameters, deadline }: Question): Promise<void> {
+  ask(question: Question): Promise<void> {
+    const { id, functionName, parameters, deadline } = question;
     return new Promise((sent) => {
-      const job = new ForegroundJob(id, packet(Type.SUBMIT_JOB, functionName, '', parameters), deadline, {
+      const job = new ForegroundJob(question, packet(Type.SUBMIT_JOB, functionName, '', parameters), {
         created: (handle) => {
           this.#running.set(handle, job);
           sent();
@@ -107,15 +98,40 @@ export class Requests {
   #received({ type, body }: Packet): void {
     const { head, rest } = argumentsIn(body, 1);
     const job = this.#running.get(head[0] as string);
-    // What is said of one that is not awaited any more, and parts and progress, which nobody has asked for.
+    // What is said of one that is not awaited any more.
     if (!job) return;
     if (type === Type.WORK_WARNING) job.warning = rest.toString();
-    else if (type === Type.WORK_COMPLETE) this.#answer(job, replyOf(job.id, rest));
+    else if (type === Type.WORK_DATA) this.#take(job, rest);
+    else if (type === Type.WORK_COMPLETE) this.#complete(job, rest);
     else if (type === Type.WORK_FAIL) this.#answer(job, failedReplyOf(job.id, job.warning));
     else if (type === Type.WORK_EXCEPTION) this.#answer(job, failedReplyOf(job.id, rest.toString()));
   }
 
+  /** Takes a part of a reply, or the empty one before the first. Where none is asked for it is but known that there was one. */
+  #take(job: ForegroundJob, data: Buffer): void {
+    if (data.length === 0) {
+      if (job.takesParts && job.parts > 0) this.#answer(job, interruptedReplyOf(job.id));
+      return;
+    }
+    const part = partOf(job.id, job.parts, data);
+    job.parts += 1;
+    if (!job.takesParts || !job.isWanted) return;
+    // From now on whoever reads sees to the time.
+    job.deadline = Number.POSITIVE_INFINITY;
+    if (part !== undefined) this.#reply(part);
+    else this.#answer(job, replyOf(job.id, data));
+  }
+
+  #complete(job: ForegroundJob, data: Buffer): void {
+    const isEmpty = data.length === 0;
+    if (!isEmpty && job.parts > 0 && job.takesParts) this.#take(job, data);
+    if (job.takesParts && (isEmpty || job.parts > 0)) this.#answer(job, endText(job.id, job.parts));
+    else if (isEmpty && job.parts > 0) this.#answer(job, unaskedReplyOf(job.id));
+    else this.#answer(job, replyOf(job.id, data));
+  }
+
   #answer(job: ForegroundJob, reply: string): void {
+    if (!this.#asked.has(job.id)) return;
     if (job.isWanted) this.#reply(reply);
     this.#end(job);
     this.#dropUnwanted();

@@ -1,8 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import type { Server } from '../../servers.ts';
+import { partialAnswer } from './answers.ts';
+import { channelOf } from './channels.ts';
 import type { Functions } from './functions.ts';
 import { HeldJob } from './held-job.ts';
 import type { Link } from './link.ts';
-import type { Links } from './links.ts';
+import type { Links, Speaker } from './links.ts';
 import { argumentsIn, type Packet, packet, Type } from './packets.ts';
 
 const GRAB_JOB = packet(Type.GRAB_JOB);
@@ -34,13 +37,15 @@ interface Grab {
  * A worker's link to one server. It holds any number of jobs; when it is closed the server has others work on all that it still holds:
  * the only way there is to give a job back.
  */
-export class WorkerLink {
+export class WorkerLink implements Speaker {
   readonly server: Server;
+  readonly #name = randomUUID();
+  readonly #links: Links;
   readonly #link: Link;
   readonly #functions: Functions;
   readonly #events: WorkerEvents;
   /** In somebody's hands. */
-  readonly #held = new Set<HeldJob>();
+  readonly #held = new Map<string, HeldJob>();
   #grab: Grab | undefined;
   /** How many jobs to ask for at once: one at first, and twice as many each time while there are so many. */
   #step = 1;
@@ -54,6 +59,8 @@ export class WorkerLink {
 
   constructor(links: Links, server: Server, functions: Functions, events: WorkerEvents) {
     this.server = server;
+    this.#links = links;
+    links.workers.set(this.#name, this);
     this.#functions = functions;
     this.#events = events;
     this.#link = links.open(server, {
@@ -73,7 +80,7 @@ export class WorkerLink {
   }
 
   holds(job: HeldJob): boolean {
-    return this.#held.has(job);
+    return this.#held.get(job.handle) === job;
   }
 
   /** Up to `max` jobs, as many as there are at once; none where it breaks. One call at a time. */
@@ -93,20 +100,26 @@ export class WorkerLink {
 
   /** Says what becomes of a job. Resolves with whether the server has heard it. */
   settle(job: HeldJob, packets: readonly Buffer[]): Promise<boolean> {
-    this.#held.delete(job);
+    this.#held.delete(job.handle);
     for (const bytes of packets) this.#link.send(bytes);
     return this.#heard();
   }
 
+  async say(handle: string, part: string): Promise<void> {
+    if (!this.#held.has(handle)) return;
+    for (const bytes of partialAnswer(handle, part)) this.#link.send(bytes);
+    await this.#heard();
+  }
+
   /** Takes a job out of anybody's hands; it stays with the link. */
   letGo(job: HeldJob): void {
-    this.#held.delete(job);
+    this.#held.delete(job.handle);
     this.#checkRetired();
   }
 
   /** Gives a job of the link into somebody's hands. */
   handOut(job: HeldJob): void {
-    this.#held.add(job);
+    this.#held.set(job.handle, job);
   }
 
   /** Grabs no more, and closes as soon as nothing that it has is in anybody's hands. */
@@ -148,9 +161,10 @@ export class WorkerLink {
   #assigned(body: Buffer): void {
     const { head, rest } = argumentsIn(body, 2);
     const [handle = '', name = ''] = head;
-    const request = { id: handle, method: this.#functions.methodOf(name), channel: '' };
+    const method = this.#functions.methodOf(name);
+    const request = { id: handle, method, channel: channelOf(this.#name, handle), parts: Number.MAX_SAFE_INTEGER };
     const job = new HeldJob(this, handle, rest, request);
-    this.#held.add(job);
+    this.#held.set(handle, job);
     this.#answered(job);
   }
 
@@ -211,8 +225,9 @@ export class WorkerLink {
   }
 
   #closed(): void {
+    this.#links.workers.delete(this.#name);
     const ungiven = new Set(this.#grab?.jobs);
-    const lost = [...this.#held].filter((job) => !ungiven.has(job));
+    const lost = [...this.#held.values()].filter((job) => !ungiven.has(job));
     this.#held.clear();
     for (const { answer } of this.#echoes.splice(0)) answer(false);
     this.#events.closed(this.#isClosing ? [] : lost);

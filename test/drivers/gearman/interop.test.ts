@@ -75,6 +75,15 @@ describe("Debian's gearman tool", () => {
     await service.close();
   });
 
+  it('gets the parts of an answer of our workers', async () => {
+    const count = async function* (): AsyncGenerator<number> {
+      yield* [1, 2, 3];
+    };
+    const service = serve(queue, { count }, { connection });
+    assert.deepEqual(await ask('-f', `${queue}/count`, '0'), { said: '123', code: 0 });
+    await service.close();
+  });
+
   it('submits what our workers take', async () => {
     const seen: unknown[] = [];
     const service = work(queue, (value) => seen.push(value), { connection });

@@ -191,6 +191,62 @@ describe('requests over Gearman', () => {
     assert.equal((error as MillraceError).code, 'ERR_MILLRACE_NOT_SUPPORTED');
   });
 
+  describe('in parts', () => {
+    const count = async function* (n: number): AsyncGenerator<number> {
+      yield* numbers(n);
+    };
+
+    it('come in order, then end', async () => {
+      open(serve(queue, { count }, { connection }));
+      const client = open(new Client(queue, { connection }));
+      for (const n of [0, 1, 300]) assert.deepEqual(await client.requestStream('count', n).toArray(), numbers(n));
+    });
+
+    it('are one part where the answer is one', async () => {
+      open(serve(queue, { square: (n: number) => n * n }, { connection }));
+      const client = open(new Client(queue, { connection }));
+      assert.deepEqual(await client.requestStream('square', 3).toArray(), [9]);
+    });
+
+    it('are refused to who asks for one', async () => {
+      open(serve(queue, { count }, { connection }));
+      const client = open(new Client(queue, { connection }));
+      await assert.rejects(client.request('count', 3), { code: 'ERR_MILLRACE_REMOTE', message: /requestStream/ });
+    });
+
+    it('fail behind what came before the handler threw', async () => {
+      const fail = async function* (): AsyncGenerator<number> {
+        yield 1;
+        throw new RangeError('no more');
+      };
+      open(serve(queue, { fail }, { connection }));
+      const stream = open(new Client(queue, { connection })).requestStream('fail', 0);
+      const parts: unknown[] = [];
+      const reading = (async () => {
+        for await (const part of stream) parts.push(part);
+      })();
+      await assert.rejects(reading, { code: 'ERR_MILLRACE_REMOTE', message: /no more/ });
+      assert.deepEqual(parts, [1]);
+    });
+
+    it('fail where another worker begins anew', async () => {
+      let stream: Readable | undefined;
+      let runs = 0;
+      const twice = async function* (_n: number, request: { release(): Promise<boolean> }): AsyncGenerator<number> {
+        runs += 1;
+        yield 1;
+        if (runs > 1) return;
+        await once(stream as Readable, 'readable');
+        await request.release();
+      };
+      open(serve(queue, { twice }, { connection }));
+      stream = open(new Client(queue, { connection })).requestStream('twice', 0);
+      await once(stream, 'readable');
+      await until(() => runs === 2);
+      await assert.rejects(stream.toArray(), { code: 'ERR_MILLRACE_INTERRUPTED' });
+    });
+  });
+
   it('go to methods under the prefix', async () => {
     const prefixed = open(connect(server.url, { prefix: 'app:' }));
     open(serve(queue, { echo: (value: unknown) => value }, { connection: prefixed }));

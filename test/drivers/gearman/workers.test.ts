@@ -67,6 +67,22 @@ describe('workers of Gearman', () => {
     for (const one of held) await one.ack();
   });
 
+  it('that wait wait on when something is released, and have it again', async () => {
+    await push(connection, queue, [1]);
+    const stream = new DeliveryStream<number>(queue, { connection });
+    const seen: number[] = [];
+    await new Promise<void>((resolve) => {
+      stream.on('data', (delivery: Delivery<number>) => {
+        seen.push(delivery.value);
+        if (seen.length === 3) resolve();
+        else setImmediate(() => delivery.release());
+      });
+    });
+    stream.destroy();
+    await closed(stream);
+    assert.deepEqual(seen, [1, 1, 1]);
+  });
+
   it('try again what has failed, until it has failed too often', async () => {
     await push(connection, queue, ['poison']);
     const stream = new DeliveryStream<string>(queue, { connection, maxAttempts: 3, backoff: 1 });
