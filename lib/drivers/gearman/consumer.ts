@@ -17,6 +17,11 @@ interface Post {
   link: WorkerLink | undefined;
 }
 
+/** Whether a link can be opened now. */
+function isFree({ link, backoff }: Post): boolean {
+  return !link && !backoff.isWaiting;
+}
+
 /**
  * A worker: it takes jobs from all servers, and holds any number of them on one link to each.
  *
@@ -110,7 +115,7 @@ export class GearmanConsumer implements Consumer {
 
   /** Opens the links that are not there. */
   #manAll(): void {
-    for (const post of this.#posts) if (!post.link && !post.backoff.isWaiting) this.#man(post);
+    for (const post of this.#posts) if (isFree(post)) this.#man(post);
   }
 
   #man(post: Post): void {
@@ -177,7 +182,7 @@ export class GearmanConsumer implements Consumer {
 
   /** Resolves when there may be jobs, or there is nothing more to wait for. */
   async #awake(): Promise<void> {
-    if (this.#again.size > 0 || this.#posts.some(({ link }) => link?.isAwake)) return;
+    if (this.#again.size > 0 || this.#posts.some((post) => post.link?.isAwake || isFree(post))) return;
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
