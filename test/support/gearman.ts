@@ -62,7 +62,11 @@ export class GearmanServer implements AsyncDisposable {
   async start(): Promise<void> {
     const files = ['-l', 'stderr', '-P', join(this.folder, 'pid')];
     const fixed = ['-p', String(this.port), '-L', '127.0.0.1', ...files];
-    const child = spawn('gearmand', [...fixed, ...this.#args], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn('gearmand', [...fixed, ...this.#args], {
+      // It makes a file of the log's name, whatever that means to it.
+      cwd: this.folder,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     this.#process = child;
     let log = '';
     child.stderr.on('data', (text) => {

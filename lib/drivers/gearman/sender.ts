@@ -1,19 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import type { Body, Sender } from '../../driver.ts';
-import { MillraceError } from '../../errors.ts';
+import { BackgroundJob, type Batch, closed } from './background-job.ts';
 import { packet, Type } from './packets.ts';
-import type { Job, Submitter } from './submitter.ts';
+import type { Submitter } from './submitter.ts';
 
 /** What begins the unique ids of one sender's jobs. */
 function stem(): string {
   return `millrace:${randomBytes(12).toString('base64url')}:`;
-}
-
-/** A batch of which not all are created. */
-interface Batch {
-  left: number;
-  resolve(stored: boolean): void;
-  reject(error: Error): void;
 }
 
 /**
@@ -71,47 +64,4 @@ export class GearmanSender implements Sender {
     this.#jobs.delete(job);
     if (this.#jobs.size === 0) this.#whenIdle?.();
   }
-}
-
-/** Who sends a job, as the job sees it. */
-interface Owner {
-  isClosed(): boolean;
-  settled(): void;
-}
-
-class BackgroundJob implements Job {
-  readonly bytes: Buffer;
-  readonly #batch: Batch;
-  readonly #owner: Owner;
-
-  constructor(bytes: Buffer, batch: Batch, owner: Owner) {
-    this.bytes = bytes;
-    this.#batch = batch;
-    this.#owner = owner;
-  }
-
-  created(): void {
-    this.#owner.settled();
-    this.#batch.left -= 1;
-    if (this.#batch.left === 0) this.#batch.resolve(true);
-  }
-
-  refused(error: Error): void {
-    this.fail(error);
-  }
-
-  again(): boolean {
-    if (!this.#owner.isClosed()) return true;
-    this.fail(closed());
-    return false;
-  }
-
-  fail(error: Error): void {
-    this.#owner.settled();
-    this.#batch.reject(error);
-  }
-}
-
-function closed(): MillraceError {
-  return new MillraceError('CLOSED', 'The stream was closed before Gearman had answered');
 }
