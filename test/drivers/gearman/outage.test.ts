@@ -160,18 +160,19 @@ describe('Gearman that goes away', () => {
 
   it('may be something else: noise closes the connection, and it is opened again', async () => {
     await start(GearmanServer.start());
-    const backs = new Set<Socket>();
+    const sockets = new Set<Socket>();
     let noise = 0;
     // Says nonsense to the first few, then is the server.
     const proxy = createServer((socket) => {
       socket.on('error', () => {});
+      sockets.add(socket);
       noise += 1;
       if (noise <= 6) {
         socket.write(noise % 2 ? 'HTTP/1.1 400 Bad Request\r\n\r\n' : '\0RES\0\0\0\x08\xff\xff\xff\xff');
         return;
       }
       const back = new (socket.constructor as typeof Socket)().connect(server.port, '127.0.0.1');
-      backs.add(socket).add(back);
+      sockets.add(back);
       back.on('error', () => {});
       socket.pipe(back).pipe(socket);
     }).listen(0, '127.0.0.1');
@@ -182,7 +183,7 @@ describe('Gearman that goes away', () => {
     assert.deepEqual(await take(through, queue, 2), [1, 2]);
     assert.ok(noise > 6);
     await through.close();
-    for (const socket of backs) socket.destroy();
+    for (const socket of sockets) socket.destroy();
     proxy.close();
   });
 });
