@@ -91,11 +91,6 @@ export class GearmanServer implements AsyncDisposable {
     await exited;
   }
 
-  /** Stops, or continues, its process: it takes connections and answers nothing meanwhile. */
-  freeze(frozen: boolean): void {
-    this.#process?.kill(frozen ? 'SIGSTOP' : 'SIGCONT');
-  }
-
   /** What it answers to a command of its text protocol that ends with a line of one point. */
   async ask(command: string): Promise<string> {
     const socket = connect(this.port, '127.0.0.1');

@@ -143,19 +143,23 @@ describe('Gearman that goes away', () => {
     await service.close();
   });
 
-  it('is closed in time when it is away, or answers nothing', async () => {
+  it('is closed in time when it answers nothing', async () => {
     await start(GearmanServer.start());
-    const frozen = connect(server.url);
-    const stream = new DeliveryStream(queue, { connection: frozen });
-    const source = new PushStream(queue, { connection: frozen });
+    const sockets = new Set<Socket>();
+    const mute = createServer((socket) => void sockets.add(socket.on('error', () => {}))).listen(0, '127.0.0.1');
+    await once(mute, 'listening');
+    const silent = connect(`gearman://127.0.0.1:${(mute.address() as { port: number }).port}`);
+    const stream = new DeliveryStream(queue, { connection: silent });
+    const source = new PushStream(queue, { connection: silent });
     stream.on('data', () => {});
-    await source.send(1);
-    server.freeze(true);
-    const failed = assert.rejects(source.send(2), { code: 'ERR_MILLRACE_CLOSED' });
     source.on('error', () => {});
-    await assert.rejects(frozen.close({ timeout: 200 }), { code: 'ERR_MILLRACE_TIMEOUT' });
+    const failed = assert.rejects(source.send(1), { code: 'ERR_MILLRACE_CLOSED' });
+    await until(() => sockets.size >= 2);
+    await assert.rejects(silent.close({ timeout: 200 }), { code: 'ERR_MILLRACE_TIMEOUT' });
     await failed;
-    assert.equal(frozen.stats().clients, 0);
+    assert.equal(silent.stats().clients, 0);
+    for (const socket of sockets) socket.destroy();
+    mute.close();
   });
 
   it('may be something else: noise closes the connection, and it is opened again', async () => {
