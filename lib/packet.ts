@@ -116,11 +116,12 @@ export function packetsIn(message: string): readonly unknown[] {
   }
 }
 
+/** Whether it is a reply. The error may be any JSON, as older servers say it. */
 export function isReply(packet: unknown): packet is ReplyPacket {
   if (typeof packet !== 'object' || packet === null) return false;
   const { id, success, error } = packet as { id?: unknown; success?: unknown; error?: unknown };
   if (typeof id !== 'string' || typeof success !== 'boolean') return false;
-  return success || (typeof error === 'object' && error !== null);
+  return success || error !== undefined;
 }
 
 export function isPart(packet: unknown): packet is PartPacket {

@@ -1,7 +1,7 @@
 import type { Validator } from './contract.ts';
 import { MillraceError } from './errors.ts';
 import type { PartPacket, ReplyPacket } from './packet.ts';
-import { abortErrorOf, Pending, type Terms } from './requests.ts';
+import { abortErrorOf, Pending, remoteErrorIn, type Terms } from './requests.ts';
 import { StreamIterator } from './stream-iterator.ts';
 import { pushTo, Readable } from './streams.ts';
 
@@ -160,7 +160,7 @@ class PartRequest extends Pending {
 
   override answered(reply: ReplyPacket): void {
     // It may come again: nobody else shall begin on it.
-    if (!reply.success && reply.error.code === INTERRUPTED) this.#interrupt();
+    if (!reply.success && remoteErrorIn(reply.error).code === INTERRUPTED) this.#interrupt();
     else super.answered(reply);
   }
 

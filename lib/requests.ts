@@ -449,9 +449,10 @@ const REMOTE_CODES: ReadonlyMap<string | undefined, 'NO_METHOD' | 'DEAD_LETTER' 
   ['ERR_MILLRACE_DEAD_LETTER', 'DEAD_LETTER'],
 ] as const);
 
-/** What is told of an error, as far as it is text. */
-function remoteErrorIn(said: Partial<Record<keyof RemoteError, unknown>>): RemoteError {
-  const { name, message, code, stack } = said;
+/** What is told of an error, as far as it is text. Older servers may tell it in any JSON. */
+export function remoteErrorIn(said: unknown): RemoteError {
+  if (typeof said !== 'object' || said === null) return { name: 'Error', message: String(said) };
+  const { name, message, code, stack } = said as Partial<Record<keyof RemoteError, unknown>>;
   return {
     name: typeof name === 'string' ? name : 'Error',
     message: typeof message === 'string' ? message : 'no message was given',

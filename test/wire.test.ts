@@ -244,6 +244,14 @@ describe('a program that knows nothing but six commands of Redis', () => {
       await failed;
     });
 
+    it('with an error that is but a text', async () => {
+      const asked = client.request('log', 0);
+      const failed = assert.rejects(asked, { code: 'ERR_MILLRACE_REMOTE', remote: { name: 'Error', message: 'no' } });
+      const packet = await next();
+      await say(packet, { id: packet.id, success: false, error: 'no' });
+      await failed;
+    });
+
     it('keeping what it works on in a list beside, as the older JobQueue does', async () => {
       const inProcess = `${queue}:in-process`;
       const asked = client.request('square', 3);
