@@ -258,7 +258,8 @@ export function connect(target: string | Redis | Cluster = defaultUrl(), options
   return new Connection(target, driverFor(target), checked);
 }
 
-function defaultUrl(): string {
+/** Where a stream goes that is told nothing else. */
+export function defaultUrl(): string {
   return process.env['MILLRACE_URL'] ?? 'redis://127.0.0.1:6379';
 }
 
