@@ -134,8 +134,8 @@ export class BlockingPool {
         return client;
       },
       destroy: async (client: BlockingClient) => {
-        this.#clients.delete(client);
-        client.close();
+        // generic-pool does so again, at each clear(), until somebody borrows what it has destroyed.
+        if (this.#clients.delete(client)) client.close();
       },
     };
     this.#pool = genericPool.createPool(factory, {

@@ -79,6 +79,19 @@ describe('a connection (redis)', () => {
     assert.ok(handles.length <= server.clients, `${handles.length} sockets are open`);
   });
 
+  it('lets go of a client that waited once, however often nobody uses it', async () => {
+    const connection = connect(server.url);
+    const warnings: string[] = [];
+    const warn = ({ message }: Error): number => warnings.push(message);
+    process.on('warning', warn);
+    await push(connection, queue, [1]);
+    assert.deepEqual(await take(connection, queue, 1), [1]);
+    for (const n of numbers(20)) await push(connection, queue, [n]);
+    await connection.close();
+    process.off('warning', warn);
+    assert.deepEqual(warnings, []);
+  });
+
   it('works with the options of an ioredis client, and leaves that one alone', async () => {
     const client = new Redis({ port: server.port, db: 3, lazyConnect: true });
     const connection = connect(client);
