@@ -1,6 +1,5 @@
 import { EventEmitter } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
-import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Delivery } from '../delivery.ts';
 import type { DeadEvent } from '../delivery-options.ts';
 import type { RedisClients } from '../drivers/redis/clients.ts';
@@ -11,6 +10,7 @@ import { work } from '../work.ts';
 import { closeClient, connectionOf, type PlaceOptions } from './place.ts';
 import { clientsOf, publish } from './redis.ts';
 import { report, reportInvalid } from './report.ts';
+import { schemaOf } from './schema.ts';
 
 interface Request {
   readonly id: string;
@@ -25,17 +25,10 @@ const UNHANDLED = 1000;
 /** How many handlers that return promises run at a time. */
 const CONCURRENCY = 100;
 
-/** What is no request goes to the dead letters. */
-const request: StandardSchemaV1<unknown, Request> = {
-  '~standard': {
-    version: 1,
-    vendor: 'millrace',
-    validate: (value) =>
-      typeof (value as Partial<Request>)?.command === 'string'
-        ? { value: value as Request }
-        : { issues: [{ message: 'a request has a command' }] },
-  },
-};
+const request = schemaOf(
+  (value): value is Request => typeof (value as Partial<Request> | null)?.command === 'string',
+  'a request has a command',
+);
 
 /**
  * The consumer of swarm: it emits each request of its channel as an event that is named as its command, with the payload, where there
