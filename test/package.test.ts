@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { RedisServer } from './support/redis.ts';
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '..');
@@ -40,11 +41,39 @@ async function main(): Promise<void> {
 declare const driver: Driver;
 `;
 
+/** What users of the older projects begin with, and the types that they get. */
+const COMPAT = `
+async function compat(): Promise<void> {
+  const push = new Push<Job>({ queue: 'jobs', timeout: 30 });
+  push.write({ id: 1 });
+  const pull: Readable = new Pull({ queue: 'jobs', host: 'localhost', port: 6379, database: 1 });
+  pull.pause();
+  const worker = new Reply({ queue: 'jobs', onJob(data, callback, id) { this.emit(id); callback(null, data); } });
+  worker.on('error', () => worker.end());
+  new Request({ queue: 'jobs' }).send({ a: 1 }, (error, reply) => console.log(error?.message, reply.b), () => {});
+  configure({ namespace: 'mine' });
+  const producer: Producer = createProducer();
+  producer.queue('math', 'add', [1, 2], (err, result) => console.log(err, result + 1));
+  producer.queue('math', 'add', (err) => console.log(err));
+  createConsumer('math').on('add', (items: number[], callback) => callback(null, items.length));
+  // @ts-expect-error: no such option
+  configure({ colour: 'red' });
+  const jobs = createServer({ concurrency: 2 }).on('echo', (data, request) => [data, request.id]);
+  await jobs.run().closed;
+  const job = createClient().run<string>('echo', { request: 1 });
+  job.then((text) => text.length).catch((error) => console.log(error)).done();
+}
+`;
+
 const ESM = `import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type Connection, connect, MillraceError, PullStream, PushStream, registerDriver } from 'millrace';
 import type { Driver } from 'millrace/driver';
-${CONSUMER}main();`;
+import { createClient, createServer } from 'millrace/job-queue';
+import { Pull, Push } from 'millrace/pushpull';
+import { Reply, Request } from 'millrace/reqrep';
+import { configure, createConsumer, createProducer, type Producer } from 'millrace/swarm';
+${CONSUMER}${COMPAT}main().then(compat);`;
 
 const CJS = `import stream = require('node:stream');
 import promises = require('node:stream/promises');
@@ -56,7 +85,36 @@ const { pipeline } = promises;
 const { Readable } = stream;
 type Readable = stream.Readable;
 type Writable = stream.Writable;
-${CONSUMER}main();`;
+import { createClient, createServer } from 'millrace/job-queue';
+import { Pull, Push } from 'millrace/pushpull';
+import { Reply, Request } from 'millrace/reqrep';
+import { configure, createConsumer, createProducer, type Producer } from 'millrace/swarm';
+${CONSUMER}${COMPAT}main().then(compat);`;
+
+/** Programs of users of the older projects, which they began with require(). */
+const REQUIRED: Record<string, string> = {
+  pushpull: `
+const { Pull, Push } = require('millrace/pushpull');
+const [worker, sender] = [new Pull({ queue: 'pushpull' }), new Push({ queue: 'pushpull' })];
+worker.once('data', (data) => { console.log(data); worker.end(); sender.end(); });
+sender.write('done');`,
+  reqrep: `
+const { Reply, Request } = require('millrace/reqrep');
+const worker = new Reply({ queue: 'reqrep', onJob: (data, callback) => callback(null, data) });
+const sender = new Request({ queue: 'reqrep' });
+sender.send('done', (error, reply) => { console.log(reply); worker.end(); sender.end(); });`,
+  swarm: `
+const swarm = require('millrace/swarm');
+const [producer, consumer] = [swarm.createProducer(), swarm.createConsumer('math')];
+consumer.on('echo', (payload, callback) => callback(null, payload));
+producer.queue('math', 'echo', 'done', (err, result) => { console.log(result); producer.end(); consumer.end(); });`,
+  'job-queue': `
+const JobQueue = require('millrace/job-queue');
+const [client, server] = [JobQueue.createClient(), JobQueue.createServer()];
+server.on('echo', (data) => data);
+server.run();
+client.run('echo', 'done').then((data) => { console.log(data); client.close(); server.close(); }).done();`,
+};
 
 describe('the package, installed from its tarball', function () {
   this.timeout(120_000);
@@ -93,6 +151,17 @@ describe('the package, installed from its tarball', function () {
     await write('example.cjs', head + example.replace(/^import .*;\n/gm, ''));
     assert.equal(await node('example.cjs'), 'resize a.jpeg\nresize b.jpeg\nresize c.jpeg\n');
   });
+
+  for (const [name, program] of Object.entries(REQUIRED)) {
+    it(`gives millrace/${name} to require()`, async () => {
+      await using server = await RedisServer.start();
+      await write('required.cjs', program);
+      const env = { ...process.env, MILLRACE_URL: server.url };
+      const { stdout, stderr } = await run(process.execPath, ['required.cjs'], { cwd: folder, env });
+      assert.equal(stdout, 'done\n');
+      assert.equal(stderr, '');
+    });
+  }
 
   it('has types that a strict consumer accepts, from ESM and from CommonJS', async () => {
     await write('esm.mts', ESM);

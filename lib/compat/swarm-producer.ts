@@ -50,8 +50,8 @@ export class Producer extends EventEmitter {
    * @param callback called with the consumer's `(err, result)`, or with why the request can't be queued
    * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE where the channel is wrong; ERR_MILLRACE_CLOSED behind {@link end}
    */
-  queue(channel: string, command: string, payload?: unknown, callback?: Callback): void;
   queue(channel: string, command: string, callback: Callback): void;
+  queue(channel: string, command: string, payload?: unknown, callback?: Callback): void;
   queue(channel: string, command: string, ...args: unknown[]): void {
     const [payload, callback] = (typeof args[0] === 'function' ? [undefined, args[0]] : args) as [unknown, Callback?];
     if (this.#isEnded) throw new MillraceError('CLOSED', 'The producer has been ended');
