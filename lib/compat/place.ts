@@ -30,7 +30,8 @@ export const text: Check = (value, name) => {
 };
 
 const client: Check = (value, name) => {
-  if (!isIoredis(value) && !addressOf(value)) throw invalidType(name, 'a client of ioredis or of node_redis', value);
+  if (isIoredis(value) || addressOf(value)) return;
+  throw invalidType(name, 'a client of ioredis, or of node_redis 0 to 3, at a host and port and without TLS', value);
 };
 
 /** The checks of {@link PlaceOptions}. */
@@ -40,7 +41,7 @@ export const placeChecks = { host: text, port: integer(1, 65_535), database: int
 interface NodeRedis {
   readonly connection_options?: { host?: string; port?: number };
   readonly connectionOption?: { host?: string; port?: number };
-  readonly options?: { password?: string };
+  readonly options?: { password?: string; tls?: object };
   readonly auth_pass?: string;
   readonly selected_db?: number;
   end(flush: boolean): void;
@@ -48,8 +49,8 @@ interface NodeRedis {
 
 /** A URL, or an ioredis client. */
 export function targetOf({ host, port, database, client, connection }: PlaceOptions): string | Redis {
-  if (isIoredis(client)) return client;
-  if (client) return urlOfClient(client as NodeRedis);
+  if (isIoredis(client)) return database === undefined ? client : client.duplicate({ db: database, lazyConnect: true });
+  if (client) return urlOfClient(client as NodeRedis, database);
   if (connection !== undefined) return connection;
   if (host === undefined && port === undefined && database === undefined) return defaultUrl();
   return urlOf(host, port, database);
@@ -73,14 +74,14 @@ function isIoredis(value: unknown): value is Redis {
 
 function addressOf(value: unknown): { host?: string; port?: number } | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const { connection_options, connectionOption } = value as NodeRedis;
+  const { connection_options, connectionOption, options } = value as NodeRedis;
   const address = connection_options ?? connectionOption;
-  return address?.port === undefined ? undefined : address;
+  return address?.port === undefined || options?.tls ? undefined : address;
 }
 
-function urlOfClient(given: NodeRedis): string {
+function urlOfClient(given: NodeRedis, database = given.selected_db): string {
   const { host, port } = addressOf(given) ?? {};
-  return urlOf(host, port, given.selected_db, given.options?.password ?? given.auth_pass);
+  return urlOf(host, port, database, given.options?.password ?? given.auth_pass);
 }
 
 function urlOf(host = 'localhost', port = 6379, database = 0, password?: string): string {

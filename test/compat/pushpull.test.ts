@@ -278,6 +278,14 @@ describe('pushpull', () => {
       await until(() => !client.connected);
     });
 
+    it('by a client and another database', async () => {
+      const client = new Redis({ port: server.port, db: 4, lazyConnect: true });
+      assert.deepEqual(await (await stored({ client, database: 7 }))(7), ['1']);
+      const older = nodeRedis.createClient(server.port, '127.0.0.1');
+      older.on('error', () => {});
+      assert.deepEqual(await (await stored({ client: older, database: 8 }))(8), ['1']);
+    });
+
     it('where the environment says, when nothing else does', async () => {
       process.env['MILLRACE_URL'] = `${server.url}/6`;
       try {
