@@ -1,0 +1,84 @@
+import { invalidType } from '../errors.ts';
+import type { Backend, Processor } from './que-backend.ts';
+
+/** Says what comes of a job: an error, or false and the response. */
+export type Callback = (error: unknown, response?: unknown) => void;
+
+/** Told what comes of a job: false and the response, or why there is none. */
+// biome-ignore lint/suspicious/noExplicitAny: it is what the other end says
+export type SubmitCallback = (error: any, response?: any) => void;
+
+/** What a worker is made of. */
+export interface Definition {
+  /** The name of the job, of the letters of a queue's name. */
+  job: string;
+  /** The driver's name: the scheme of its servers' URLs. */
+  driver: string;
+  /** Does one job: `this.params` is its data. What it throws, or rejects with, fails the job. */
+  process(this: Model, callback: Callback): unknown;
+  /** Called when a job is done, before its response is sent. */
+  finished?(this: Model, error: unknown): void;
+}
+
+const backends = new WeakMap<typeof Model, { readonly backend: Backend; readonly job: string }>();
+
+/** The base of the workers of que: an object of such a class is made for each job. */
+export class Model {
+  declare readonly job: string;
+  declare readonly driver: string;
+  /** What was submitted. */
+  // biome-ignore lint/suspicious/noExplicitAny: it is what the other end says
+  declare params: any;
+  /** What the callback was called with. */
+  declare response: unknown;
+
+  /** Does one job, as a {@link Definition} says: a worker has its own. */
+  process(_callback: Callback): unknown {
+    throw new TypeError(`The worker of the job "${this.job}" has no process()`);
+  }
+
+  /** Called when a job is done, before its response is sent. */
+  finished?(error: unknown): void;
+
+  /**
+   * Submits a job. The callback is told false and the response, or an error: `ERR_MILLRACE_REMOTE` where the worker has failed. Without one
+   * an error is a warning of the process, `MILLRACE_UNHEARD`.
+   */
+  static submit(params: unknown, callback: SubmitCallback = unheard): void {
+    const own = backends.get(this);
+    if (!own) throw invalidType('worker', 'what define() or setup() gave', this);
+    own.backend.submit(own.job, params).then(
+      (response) => process.nextTick(callback, false, response),
+      (error) => process.nextTick(callback, error),
+    );
+  }
+
+  /**
+   * Has the jobs of a worker's name done by it.
+   *
+   * @internal
+   */
+  static assign(worker: typeof Model, backend: Backend, job: string): void {
+    backends.set(worker, { backend, job });
+    backend.register(job, processorOf(worker));
+  }
+}
+
+function unheard(error: unknown): void {
+  if (error) process.emitWarning(String(error), { code: 'MILLRACE_UNHEARD' });
+}
+
+function processorOf(worker: typeof Model): Processor {
+  return (params) =>
+    new Promise((resolve, reject) => {
+      const model = new worker();
+      model.params = params;
+      const settle: Callback = (error, response) => {
+        model.response = response;
+        model.finished?.(error);
+        if (error) reject(error);
+        else resolve(response);
+      };
+      Promise.resolve(model.process(settle)).catch(reject);
+    });
+}
