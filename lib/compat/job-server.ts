@@ -1,4 +1,5 @@
 import { noMethod } from '../contract.ts';
+import { invalidValue } from '../errors.ts';
 import { handler as handlerCheck } from '../handling.ts';
 import type { RequestHandler } from '../methods.ts';
 import { unchecked, withDefaults } from '../options.ts';
@@ -61,12 +62,16 @@ export class JobServer {
 
   /** Takes no more jobs, and resolves when those that run are done and answered. */
   async close(): Promise<void> {
-    await this.#service?.close();
-    closeClient(this.#options);
+    try {
+      await this.#service?.close();
+    } finally {
+      closeClient(this.#options);
+    }
   }
 
   #run(): Service {
     const { queue, inProcess = `${queue}:in-process`, concurrency, consumer } = this.#options;
+    if (inProcess === queue) throw invalidValue('options.inProcess', 'another list than the queue itself', inProcess);
     const clients = clientsOf(this.#options);
     const serving = { connection: connectionOf(this.#options), concurrency, consumer } as object;
     const service = serve(queue, (value, request) => this.#handle(value, request), serving);

@@ -20,7 +20,7 @@ export class Broker implements Backend {
   async connect(url: string): Promise<void> {
     const connection = connect(url);
     this.#links.push({ connection, clients: new Map() });
-    for (const [job, processor] of this.#processors) serve(job, processor, { connection });
+    for (const [job, processor] of this.#processors) run(job, processor, connection);
     await connection.ready;
   }
 
@@ -31,7 +31,7 @@ export class Broker implements Backend {
 
   register(job: string, processor: Processor): void {
     this.#processors.set(job, processor);
-    for (const { connection } of this.#links) serve(job, processor, { connection });
+    for (const { connection } of this.#links) run(job, processor, connection);
   }
 
   async submit(job: string, params: unknown): Promise<unknown> {
@@ -43,4 +43,11 @@ export class Broker implements Backend {
     clients.set(job, client);
     return await client.request('default', params);
   }
+}
+
+/** Works until the connection is closed. That it can't is told to who connects, or else a warning of the process. */
+function run(job: string, processor: Processor, connection: Connection): void {
+  serve(job, processor, { connection }).closed.catch((error) => {
+    process.emitWarning(String(error), { code: 'MILLRACE_UNHEARD' });
+  });
 }

@@ -20,7 +20,19 @@ export interface Definition {
   finished?(this: Model, error: unknown): void;
 }
 
-const backends = new WeakMap<typeof Model, { readonly backend: Backend; readonly job: string }>();
+/** Where the jobs of a worker are done, and under which name. */
+interface Place {
+  readonly backend: Backend;
+  readonly job: string;
+}
+
+const places = new WeakMap<typeof Model, Place>();
+
+function placeOf(worker: typeof Model): Place {
+  const place = places.get(worker);
+  if (!place) throw invalidType('worker', 'what define() or setup() gave', worker);
+  return place;
+}
 
 /** The base of the workers of que: an object of such a class is made for each job. */
 export class Model {
@@ -43,11 +55,13 @@ export class Model {
   /**
    * Submits a job. The callback is told false and the response, or an error: `ERR_MILLRACE_REMOTE` where the worker has failed. Without one
    * an error is a warning of the process, `MILLRACE_UNHEARD`.
+   *
+   * @throws ERR_INVALID_ARG_TYPE where the worker was neither defined nor set up
    */
   static submit(params: unknown, callback: SubmitCallback = unheard): void {
-    const own = backends.get(this);
-    if (!own) throw invalidType('worker', 'what define() or setup() gave', this);
-    own.backend.submit(own.job, params).then(
+    // biome-ignore lint/complexity/noThisInStatic: each worker is a class of its own
+    const { backend, job } = placeOf(this);
+    backend.submit(job, params).then(
       (response) => process.nextTick(callback, false, response),
       (error) => process.nextTick(callback, error),
     );
@@ -59,7 +73,7 @@ export class Model {
    * @internal
    */
   static assign(worker: typeof Model, backend: Backend, job: string): void {
-    backends.set(worker, { backend, job });
+    places.set(worker, { backend, job });
     backend.register(job, processorOf(worker));
   }
 }

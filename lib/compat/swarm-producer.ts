@@ -124,14 +124,10 @@ export class Producer extends EventEmitter {
   }
 
   #hear(message: string): void {
-    let response: Response;
-    try {
-      response = JSON.parse(message);
-    } catch {
-      return;
-    }
-    const callback = this.#callbacks.get(response?.id);
-    this.#callbacks.delete(response?.id);
+    const response = responseIn(message);
+    if (!response) return;
+    const callback = this.#callbacks.get(response.id);
+    this.#callbacks.delete(response.id);
     this.#rest();
     // In a tick of its own: what a listener throws shall not meet anybody else.
     process.nextTick(() => {
@@ -146,5 +142,15 @@ export class Producer extends EventEmitter {
     this.#rest();
     if (callback) process.nextTick(callback, error);
     else report(this, error);
+  }
+}
+
+/** The response in a message; nothing where it is none. */
+function responseIn(message: string): Response | undefined {
+  try {
+    const said: unknown = JSON.parse(message);
+    return typeof said === 'object' && said !== null && 'id' in said ? (said as Response) : undefined;
+  } catch {
+    return undefined;
   }
 }

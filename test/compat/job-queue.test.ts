@@ -306,6 +306,7 @@ describe('JobQueue', () => {
     const make = (more: object) => () => createServer({ ...options, ...more }).run();
     assert.throws(make({ concurrency: 0 }), { code: 'ERR_OUT_OF_RANGE' });
     assert.throws(make({ colour: 'red' }), { code: 'ERR_INVALID_ARG_VALUE' });
+    assert.throws(make({ inProcess: queue }), { code: 'ERR_INVALID_ARG_VALUE' });
     assert.throws(make({ queue: 'a{b}' }), { code: 'ERR_INVALID_ARG_VALUE' });
     assert.throws(make({ host: undefined, port: undefined, connection: 'memory:' }), {
       code: 'ERR_MILLRACE_NOT_SUPPORTED',

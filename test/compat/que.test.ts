@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import * as Que from '../../lib/compat/que.ts';
 import { describeEach, uniqueQueue } from '../support/brokers.ts';
+import { RedisServer } from '../support/redis.ts';
 import { numbers } from '../support/streams.ts';
 
 type Worker = typeof Que.Model;
@@ -150,6 +151,13 @@ describe('que', () => {
     await disconnect();
     await disconnect();
     assert.deepEqual(calls, ['someDriver://localhost:1234/', 'disconnect']);
+  });
+
+  it('tells of a server that refuses', async () => {
+    await using secret = await RedisServer.start('--requirepass', 'secret');
+    const worker = echoReverse('redis');
+    await assert.rejects(connect(secret.url), { code: 'ERR_MILLRACE_REFUSED' });
+    await assert.rejects(submit(worker, { message: 'ab' }), { code: 'ERR_MILLRACE_REFUSED' });
   });
 
   it('refuses what it cannot use', async () => {

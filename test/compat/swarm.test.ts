@@ -91,6 +91,8 @@ describe('swarm', () => {
       const asked = ask(newProducer(), 'add', [2, 3, 4]);
       await until(() => announced.length === 1);
       const { id, replyTo } = await pop();
+      for (const said of ['no JSON', 'null', '"text"', '{}'])
+        await redis.publish(`${namespace}:response:${replyTo}`, said);
       const response = JSON.stringify({ id, result: 9 });
       assert.equal(await redis.publish(`${namespace}:response:${replyTo}`, response), 1);
       assert.equal(await asked, 9);
