@@ -34,6 +34,25 @@ export async function publish(clients: RedisClients, channel: string, message: s
   await clients.use((client) => client.publish(channel, message), never);
 }
 
+const PUBLISH_KEPT = `
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+redis.call('PUBLISH', ARGV[1], ARGV[2])`;
+
+/** As {@link publish}; who was away finds the message under a key for so many milliseconds. It may be published twice. */
+export async function publishKept(
+  clients: RedisClients,
+  channel: string,
+  message: string,
+  { key, expiry }: { key: string; expiry: number },
+): Promise<void> {
+  await clients.use((client) => client.eval(PUBLISH_KEPT, 1, key, channel, message, expiry), never);
+}
+
+/** What is under some keys: null for each where there is nothing. Waits and rejects as {@link publish}. */
+export async function mget(clients: RedisClients, keys: string[]): Promise<(string | null)[]> {
+  return await clients.use((client) => client.mget(keys), never);
+}
+
 const SET_LIST = `
 redis.call('DEL', KEYS[1])
 redis.call('RPUSH', KEYS[1], ARGV[1])

@@ -8,7 +8,7 @@ import { PushStream } from '../push-stream.ts';
 import type { Service } from '../service.ts';
 import { work } from '../work.ts';
 import { closeClient, connectionOf, type PlaceOptions } from './place.ts';
-import { clientsOf, publish } from './redis.ts';
+import { clientsOf, publish, publishKept } from './redis.ts';
 import { report, reportInvalid } from './report.ts';
 import { schemaOf } from './schema.ts';
 
@@ -21,6 +21,9 @@ interface Request {
 
 /** How long a request is kept whose command nobody handles here before others may have it, in milliseconds. */
 const UNHANDLED = 1000;
+
+/** How long a response can be found by a producer that was cut off, in milliseconds. */
+const EXPIRY = 60_000;
 
 /** How many handlers that return promises run at a time. */
 const CONCURRENCY = 100;
@@ -36,6 +39,7 @@ const request = schemaOf(
  *
  * - A request is done when its handlers have returned, or what they return is fulfilled, whether they have called back or not. One whose
  *   handler throws, or rejects, is answered with that; where nobody waits for an answer, it goes to the dead letters.
+ * - What is answered is kept for a minute, for a producer of ours whose connection is broken at that moment.
  * - One whose command nobody handles within a second goes back to the queue, behind all others, for whoever waits first.
  *
  * What is no request goes to the dead letters. That, and what goes there because of a handler, is told by an `'error'` event, or
@@ -108,7 +112,8 @@ export class Consumer extends EventEmitter {
       if (isOver) return;
       isOver = true;
       const channel = `${this.#namespace}:response:${replyTo}`;
-      publish(this.#clients, channel, responseText(id, err, result)).catch((error) => report(this, error));
+      const kept = { key: `${channel}:${id}`, expiry: EXPIRY };
+      publishKept(this.#clients, channel, responseText(id, err, result), kept).catch((error) => report(this, error));
     };
   }
 }

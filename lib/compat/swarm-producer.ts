@@ -4,7 +4,7 @@ import type { RedisClients } from '../drivers/redis/clients.ts';
 import { MillraceError } from '../errors.ts';
 import { PushStream } from '../push-stream.ts';
 import { closeClient, connectionOf, type PlaceOptions } from './place.ts';
-import { clientsOf, publish } from './redis.ts';
+import { clientsOf, mget, publish } from './redis.ts';
 import { report } from './report.ts';
 
 /** What a consumer answers. */
@@ -99,9 +99,15 @@ export class Producer extends EventEmitter {
     if (this.#stopListening) return;
     this.#clients.retain();
     const begun = new Promise<void>((begin) => {
-      const hear = (message: string): void => this.#hear(message);
-      const channel = `${this.#namespace}:response:${this.#id}`;
-      this.#stopListening = this.#clients.subscriptions.listen(channel, { hear, begin });
+      const listener = {
+        hear: (message: string): void => this.#hear(message),
+        begin: (): void => {
+          begin();
+          // What was published while nobody heard it.
+          this.#readKept().catch((error) => report(this, error));
+        },
+      };
+      this.#stopListening = this.#clients.subscriptions.listen(this.#channel, listener);
     });
     // A server that refuses us lets nobody begin.
     this.#ready = Promise.all([begun, this.#clients.ready()]).then(() => {});
@@ -109,6 +115,17 @@ export class Producer extends EventEmitter {
       this.#ready = Promise.resolve();
       this.#stop();
     });
+  }
+
+  get #channel(): string {
+    return `${this.#namespace}:response:${this.#id}`;
+  }
+
+  /** Reads the responses that a consumer of ours has kept. */
+  async #readKept(): Promise<void> {
+    const keys = Array.from(this.#callbacks.keys(), (id) => `${this.#channel}:${id}`);
+    if (keys.length === 0) return;
+    for (const message of await mget(this.#clients, keys)) if (message !== null) this.#hear(message);
   }
 
   /** Listens no more when there is nothing to come. */
@@ -125,13 +142,15 @@ export class Producer extends EventEmitter {
 
   #hear(message: string): void {
     const response = responseIn(message);
-    if (!response) return;
-    const callback = this.#callbacks.get(response.id);
+    const callback = response && this.#callbacks.get(response.id);
+    // One that is said twice is heard once.
+    if (!response || !callback) return;
     this.#callbacks.delete(response.id);
+    this.#clients.client?.unlink(`${this.#channel}:${response.id}`).catch(() => {});
     this.#rest();
     // In a tick of its own: what a listener throws shall not meet anybody else.
     process.nextTick(() => {
-      callback?.(response.err, response.result);
+      callback(response.err, response.result);
       this.emit(response.err === undefined || response.err === null ? 'success' : 'failure', response);
     });
   }

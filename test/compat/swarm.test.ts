@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis';
 import { type Consumer, configure, createConsumer, createProducer, type Producer } from '../../lib/compat/swarm.ts';
 import { type Connection, connect } from '../../lib/index.ts';
 import { uniqueQueue } from '../support/brokers.ts';
+import { TcpProxy } from '../support/proxy.ts';
 import { RedisServer } from '../support/redis.ts';
 import { numbers, until } from '../support/streams.ts';
 import { killOthers } from './support/killing.ts';
@@ -294,6 +295,33 @@ describe('swarm', () => {
       await until(async () => ((await redis.pubsub('CHANNELS', `${namespace}:response:*`)) as string[]).length === 1);
     }
     assert.equal(await ask(producer, 'add', 9), 10);
+  });
+
+  it('hears the responses that were published while its connection was broken', async () => {
+    await using proxy = await TcpProxy.start(server.port);
+    configure({ host: '127.0.0.1', port: Number(new URL(proxy.url).port), namespace });
+    const producer = newProducer();
+    const events: unknown[] = [];
+    producer.on('success', ({ result }) => events.push(result));
+    const asked = numbers(10).map((n) => ask(producer, 'add', n));
+    await until(async () => (await redis.llen(`${namespace}:math`)) === 10);
+    proxy.silence(true);
+    configure({ host: '127.0.0.1', port: server.port, namespace });
+    const consumer = newConsumer();
+    consumer.on('add', (n, callback) => callback(null, n + 1));
+    const keys = `${namespace}:response:*`;
+    await until(async () => (await redis.keys(keys)).length === 10);
+    proxy.silence(false);
+    proxy.reset();
+    const sums = numbers(10).map((n) => n + 1);
+    assert.deepEqual(await Promise.all(asked), sums);
+    assert.deepEqual(
+      events.toSorted((a, b) => Number(a) - Number(b)),
+      sums,
+    );
+    await until(async () => (await redis.keys(keys)).length === 0);
+    producer.end();
+    await until(() => proxy.size === 0);
   });
 
   it('stores with end() what was queued, and gets the responses', async () => {
