@@ -59,7 +59,10 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 
 /** What a stream does with the deliveries that its handler has worked on. */
 export interface Handled {
-  /** Called with the result of a handler. Where it gives a promise that is awaited in the place of the result, without a time limit. */
+  /**
+   * Called with the result of a handler, also of one that was given up before. Where it gives a promise that is awaited in the place of the
+   * result, without a time limit.
+   */
   follow?(delivery: Delivery, result: unknown): Promise<unknown> | undefined;
   /** Called with the result of a handler that has not settled its delivery. */
   fulfilled(delivery: Delivery, result: unknown): void;
@@ -177,7 +180,13 @@ export class Handling {
   }
 
   #fulfil(task: Task, result: unknown): void {
-    const rest = task.place >= 0 ? this.#handled.follow?.(task.delivery, result) : undefined;
+    let rest: Promise<unknown> | undefined;
+    try {
+      rest = this.#handled.follow?.(task.delivery, result);
+    } catch (error) {
+      this.#fail(task, error);
+      return;
+    }
     if (rest) {
       clearTimeout(task.timer);
       this.#await(task, rest);
