@@ -74,12 +74,13 @@ export class PartRun {
         if (this.#count >= this.#credit) await this.#more();
         const { done, value } = await this.#next(iterator);
         if (done) isDone = true;
-        else this.#post(value);
+        else if (this.#request[share].isOpen) this.#post(value);
+        else await this.#leave();
       }
     } catch (error) {
       discard(parts, iterator);
       // What came before the failure is to be had before it.
-      if (!this.#stopped) await this.#sent.catch(() => {});
+      if (this.#request[share].isOpen && !this.#request.isCancelled) await this.#sent.catch(() => {});
       throw error;
     }
     await this.#sent;
@@ -95,7 +96,8 @@ export class PartRun {
   #next(iterator: AsyncIterator<unknown>): Promise<IteratorResult<unknown>> {
     const { timeout } = this.#options;
     const next = this.#unlessStopped<IteratorResult<unknown>>((resolve, reject) => {
-      iterator.next().then(resolve, reject);
+      // It may be none of the language's own: its answer need not be a promise.
+      Promise.resolve(iterator.next()).then(resolve, reject);
     });
     if (timeout === undefined) return next;
     const timer = setTimeout(() => this.#request[share].receipt.abort(lateError(timeout)), timeout);
@@ -127,6 +129,12 @@ export class PartRun {
     outbox.send({ channel: asked.channel, text: texts.ofFailure(asked.id, why) }).catch(() => {});
   }
 
+  /** The handler has settled its request itself: what that says comes before that there are no more parts. */
+  async #leave(): Promise<never> {
+    await this.#request[share].receipt.answer;
+    throw new MillraceError('INTERRUPTED', 'The request was settled before the last part of its reply');
+  }
+
   #post(data: unknown): void {
     const { id, channel } = this.#request[packet];
     const { desk, outbox, texts } = this.#options;
@@ -140,12 +148,24 @@ export class PartRun {
   }
 }
 
+/** What a stream has, and other iterables may have. */
+interface Stream {
+  on?(event: 'error', listener: () => void): void;
+  destroy?(): void;
+}
+
 /** Says that no more is wanted of what gives parts. What it says to that is nobody's. A stream that was not begun is not ended by its iterator. */
 export function discard(parts: AsyncIterable<unknown>, iterator?: AsyncIterator<unknown>): void {
+  const stream = parts as Stream;
+  quietly(() => iterator?.return?.());
+  quietly(() => stream.on?.('error', () => {}));
+  quietly(() => stream.destroy?.());
+}
+
+function quietly(call: () => unknown): void {
   try {
-    iterator?.return?.().then(undefined, () => {});
-    (parts as { destroy?: () => void }).destroy?.();
+    Promise.resolve(call()).catch(() => {});
   } catch {
-    // As above.
+    // As the caller says.
   }
 }
