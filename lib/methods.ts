@@ -1,6 +1,7 @@
 import { type Methods, noMethod, type Validator } from './contract.ts';
 import { share } from './delivery.ts';
 import { invalidType, invalidValue, MillraceError } from './errors.ts';
+import { discard } from './part-run.ts';
 import { isAsyncIterable } from './reply-texts.ts';
 import { packet, Request } from './request.ts';
 
@@ -66,13 +67,38 @@ function validated(handler: AnyHandler, contract: Methods): AnyHandler {
 
 /** The parts that a handler gives, each as its schema makes it. */
 function validParts(result: unknown, parts: Validator, method: string): AsyncIterable<unknown> {
-  if (isAsyncIterable(result)) return eachValid(result, parts);
+  if (isAsyncIterable(result)) return new ValidParts(result, parts);
   const message = `The handler's result for "${method}" is to be an async iterable of its parts, and is of type ${typeof result}`;
   throw new MillraceError('INVALID_ITEM', message, { item: result });
 }
 
-async function* eachValid(given: AsyncIterable<unknown>, parts: Validator): AsyncGenerator<unknown> {
-  for await (const part of given) yield await parts.validate(part, "A part of the handler's result");
+/** No generator: who ends one that waits for a part is heard only when that has come. */
+class ValidParts implements AsyncIterable<unknown> {
+  readonly #given: AsyncIterable<unknown>;
+  readonly #validator: Validator;
+  #iterator: AsyncIterator<unknown> | undefined;
+
+  constructor(given: AsyncIterable<unknown>, validator: Validator) {
+    this.#given = given;
+    this.#validator = validator;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<unknown> {
+    const iterator = this.#given[Symbol.asyncIterator]();
+    this.#iterator = iterator;
+    return { next: () => this.#next(iterator) };
+  }
+
+  /** Ends what gives the parts, begun or not. */
+  destroy(): void {
+    discard(this.#given, this.#iterator);
+  }
+
+  async #next(iterator: AsyncIterator<unknown>): Promise<IteratorResult<unknown>> {
+    const { done, value } = await iterator.next();
+    if (done) return { done, value: undefined };
+    return { done: false, value: await this.#validator.validate(value, "A part of the handler's result") };
+  }
 }
 
 /** A request with another value. */

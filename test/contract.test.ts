@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { Readable } from 'node:stream';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import {
   Client,
@@ -17,7 +18,7 @@ import {
 import { Answerer } from './support/answering.ts';
 import { Asker } from './support/asking.ts';
 import { describeEach, uniqueQueue } from './support/brokers.ts';
-import { drain, nextTurn, until } from './support/streams.ts';
+import { closed, drain, nextTurn, until } from './support/streams.ts';
 
 /** A schema of what a function makes of a value, which it refuses by throwing a text; `until` is what it waits for. */
 function schema<In, Out>(make: (value: In) => Out, until?: () => Promise<unknown>): StandardSchemaV1<In, Out> {
@@ -350,6 +351,24 @@ describeEach('a contract', (broker) => {
       const failed = client.requestStream('count', 2);
       await assert.rejects(partsOf(failed), /A part of the handler's result for "count".*not a number: two/);
       await assert.rejects(partsOf(client.requestStream('count', 'x')), /not a number: x/);
+    });
+
+    it('has a stream ended that gives no part, or was not begun', async () => {
+      const sources = [0, 1].map(() => new Readable({ objectMode: true, read() {} }));
+      const begun: number[] = [];
+      const count = (index: number): AsyncIterable<number> => {
+        begun.push(index);
+        return sources[index] as Readable;
+      };
+      await using _service = serve(queue, { ...handlers, count }, { connection, contract: maths, concurrency: 2 });
+      await using client = new Client(queue, { connection });
+      assert.equal((await asker.error('count', 0)).code, 'ERR_MILLRACE_NOT_SUPPORTED');
+      await closed(sources[0] as Readable);
+      const stream = client.requestStream('count', 1);
+      await until(() => begun.length === 2);
+      for (let turn = 0; turn < 10; turn += 1) await nextTurn();
+      stream.destroy();
+      await closed(sources[1] as Readable);
     });
 
     it('refuses the result of a handler that gives no parts', async () => {
