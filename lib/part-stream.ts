@@ -1,3 +1,4 @@
+import { forgetAbort, onAbort } from './abort-listeners.ts';
 import type { Validator } from './contract.ts';
 import { MillraceError } from './errors.ts';
 import type { PartPacket, ReplyPacket } from './packet.ts';
@@ -91,7 +92,7 @@ export class PartStream<P = unknown> extends Readable {
       // In a tick: Node may be about to hand out the part before.
       process.nextTick(() => this.destroy(error));
     } else if (this.#end) {
-      this.push(null);
+      pushTo(this, null);
     } else {
       this.#request.wait();
     }
@@ -165,14 +166,13 @@ class PartRequest extends Pending {
   }
 
   override fulfilled(data: unknown, parts: number | undefined): void {
-    clearInterval(this.#repeating);
-    if (parts === undefined) this.#stream.add(data);
-    this.#stream.finish(parts === undefined || parts === this.#received ? undefined : this.#interruption());
+    const isWhole = (parts ?? 0) === this.#received;
+    if (isWhole && parts === undefined) this.#stream.add(data);
+    this.#settle(isWhole ? undefined : this.#interruption());
   }
 
   override failed(error: Error): void {
-    clearInterval(this.#repeating);
-    this.#stream.finish(error);
+    this.#settle(error);
   }
 
   override rejected(error: Error): void {
@@ -180,9 +180,15 @@ class PartRequest extends Pending {
     else this.#stream.destroy(error);
   }
 
+  /** Also when all parts have come, and are not read. */
+  override abort(reason: unknown): void {
+    this.#stream.destroy(abortErrorOf(reason));
+  }
+
   /** Nobody reads the parts any more. */
   drop(): void {
     clearInterval(this.#repeating);
+    if (this.terms.signal) forgetAbort(this.terms.signal, this);
     this.asker?.giveUp(this, abortErrorOf(undefined));
   }
 
@@ -198,6 +204,13 @@ class PartRequest extends Pending {
     if (this.place < 0 || this.#run === undefined) return;
     this.#rest();
     this.timer = setTimeout(() => this.asker?.giveUp(this, this.#idleError()), this.terms.idleTimeout);
+  }
+
+  /** Ends, or fails, behind what has come. */
+  #settle(error: Error | undefined): void {
+    clearInterval(this.#repeating);
+    if (this.terms.signal) onAbort(this.terms.signal, this);
+    this.#stream.finish(error);
   }
 
   #rest(): void {

@@ -58,6 +58,15 @@ async function settled(value: () => number): Promise<number> {
   return value();
 }
 
+/** The next error that nobody catches, which is the test's own. */
+async function uncaught(): Promise<unknown> {
+  const listeners = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException');
+  const error = await new Promise((resolve) => process.once('uncaughtException', resolve));
+  for (const listener of listeners) process.on('uncaughtException', listener);
+  return error;
+}
+
 async function* upTo(end: number): AsyncGenerator<number> {
   for (let n = 0; n < end; n += 1) yield n;
 }
@@ -237,7 +246,107 @@ describeEach('PartStream', (broker) => {
     });
   });
 
+  describe('ends what a handler gives', () => {
+    it('too late: its time was over', async () => {
+      const source = Readable.from([1]);
+      answer(
+        {
+          late: async (_value: unknown, { signal }: Request) => {
+            await once(signal, 'abort');
+            return source;
+          },
+        },
+        { timeout: 50 },
+      );
+      assert.equal((await gather(client.requestStream('late', 1))).error?.remote?.code, 'ERR_MILLRACE_TIMEOUT');
+      await closed(source);
+    });
+
+    it('and fails as it is ended', async () => {
+      const source = new Readable({ objectMode: true, destroy: (_error, callback) => callback(new Error('failing')) });
+      answer({ stream: () => source });
+      await assert.rejects(client.request('stream', 1), /requestStream/);
+      await until(() => source.closed);
+      assert.match(String(source.errored), /failing/);
+    });
+
+    it('though its return() throws', async () => {
+      let isDestroyed = false;
+      const iterator = {
+        next: async () => ({ done: false, value: 1 }),
+        return() {
+          throw new Error('no');
+        },
+      };
+      const destroy = (): void => {
+        isDestroyed = true;
+      };
+      answer({ odd: () => ({ [Symbol.asyncIterator]: () => iterator, destroy }) });
+      const stream = client.requestStream('odd', 1);
+      await once(stream, 'readable');
+      stream.destroy();
+      await until(() => isDestroyed);
+    });
+
+    it('when that settles its request itself', async () => {
+      let ended = 0;
+      answer({
+        async *settle(verb: 'ack' | 'reject', request: Request) {
+          try {
+            yield 1;
+            void request[verb]('enough');
+            for (;;) yield 2;
+          } finally {
+            ended += 1;
+          }
+        },
+      });
+      for (const [verb, code] of [
+        ['reject', 'ERR_MILLRACE_DEAD_LETTER'],
+        ['ack', 'ERR_MILLRACE_INTERRUPTED'],
+      ]) {
+        assert.equal((await gather(client.requestStream('settle', verb))).error?.code, code);
+      }
+      await until(() => ended === 2);
+    });
+  });
+
+  it('takes an iterator that gives its results at once', async () => {
+    const results = [
+      { done: false, value: 1 },
+      { done: true, value: undefined },
+    ];
+    answer({ odd: () => ({ [Symbol.asyncIterator]: () => ({ next: () => results.shift() }) }) });
+    assert.deepEqual(await gather(client.requestStream('odd', 1)), { parts: [1] });
+  });
+
   describe('fails', () => {
+    it('when the handler gives what nobody can look at', async () => {
+      answer({
+        async odd() {
+          return {
+            get [Symbol.asyncIterator]() {
+              throw new Error('odd');
+            },
+          };
+        },
+      });
+      assert.equal((await gather(client.requestStream('odd', 1))).error?.remote?.message, 'odd');
+    });
+
+    it('when its signal is aborted before it is read, though all parts have come', async () => {
+      const controller = new AbortController();
+      answer({ upTo });
+      const { signal } = controller;
+      const stream = client.requestStream('upTo', 3, { signal });
+      await until(async () => (await connection.inspect(queue)).settled === 1);
+      await settled(() => connection.stats().clients);
+      controller.abort(new Error('enough'));
+      const { parts, error } = await gather(stream);
+      assert.deepEqual(parts, []);
+      assert.match(String(error), /enough/);
+    });
+
     it('behind the parts that came before, when the handler throws', async () => {
       answer({
         async *break() {
@@ -417,6 +526,27 @@ describeEach('PartStream', (broker) => {
     assert.throws(() => client.requestStream('m', 1), { code: 'ERR_MILLRACE_CLOSED' });
   });
 
+  it('has others told what came with its end, though a listener throws', async () => {
+    const answerer = new Answerer(connection, queue);
+    const driver = await driverUnder(connection);
+    const stream = client.requestStream('m', 1);
+    const other = client.request('m', 2);
+    const requests = await Promise.all([0, 1].map(async (number) => (await answerer.request(number)).value));
+    const thrown = uncaught();
+    stream.on('readable', () => {
+      if (stream.read() === null) throw new Error("the listener's own");
+    });
+    await settled(() => answerer.requests.length);
+    const ends = [{ parts: 0 }, { data: 5 }];
+    await driver.reply(
+      requests.map(({ id, channel }, i) => ({ channel, text: JSON.stringify({ id, success: true, ...ends[i] }) })),
+      queue,
+    );
+    assert.equal(await other, 5);
+    assert.match(String(await thrown), /the listener's own/);
+    answerer.stream.destroy();
+  });
+
   describe('of what comes over the wire', () => {
     let stream: PartStream<unknown>;
     let request: RequestPacket;
@@ -446,6 +576,7 @@ describeEach('PartStream', (broker) => {
       'when a part is missing': [{ part: 0 }, { part: 2 }],
       'when the first part is missing': [{ part: 1 }],
       'when another worker begins anew': [{ part: 0 }, { part: 0, run: 'b' }],
+      'when another worker answers at once': [{ part: 0 }, { success: true, data: 'x' }],
       'when it ends with fewer parts than there were': [{ part: 0 }, { success: true, parts: 2 }],
     })) {
       it(`fails ${what}`, async () => {
