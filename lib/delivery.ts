@@ -46,6 +46,8 @@ export class Receipt {
   isUnwanted = false;
   /** From when on nobody waits, where that has been put off: milliseconds since 1970 by the broker's clock. */
   deadline: number | undefined;
+  /** Rings at its deadline. It is stopped when that is nobody's business any more: it would hold on to all that was asked with. */
+  timer: NodeJS.Timeout | undefined;
   /** How many of the deliveries made of it are not settled. */
   #open = 1;
   /** Those who wait until all the deliveries made of it have come to them. */
@@ -119,6 +121,7 @@ export class Receipt {
   settle(outcome: Outcome, reason?: unknown): Promise<boolean> {
     if (this.#state !== 'held') return NO;
     this.#state = 'over';
+    if (this.timer) clearTimeout(this.timer);
     this.holder.freed();
     const answer = neverRejects(this.consumer.settle(this.held, outcome));
     if (outcome.verb !== 'ack') answer.then((done) => done && this.holder.settled(this, outcome, reason));
@@ -136,6 +139,7 @@ export class Receipt {
   settleClaim(settled: boolean): void {
     if (this.#state !== 'settling') return;
     this.#state = settled ? 'over' : 'held';
+    if (settled && this.timer) clearTimeout(this.timer);
     this.holder.unclaimed(settled);
   }
 
@@ -143,6 +147,7 @@ export class Receipt {
   lose(why: MillraceError): void {
     const before = this.#state;
     this.#state = 'over';
+    if (this.timer) clearTimeout(this.timer);
     if (before === 'held') this.holder.freed();
     if (before === 'settling') this.holder.unclaimed(true);
     this.abort(why);

@@ -60,7 +60,7 @@ export class PartRun {
   }
 
   credit({ credit, deadline }: CreditPacket): void {
-    this.#request[share].receipt.deadline = deadline;
+    this.#request.putOff(deadline);
     if (credit <= this.#credit) return;
     this.#credit = credit;
     this.#wake?.();
@@ -125,14 +125,13 @@ export class PartRun {
     const { [share]: part, [packet]: asked, isCancelled } = this.#request;
     if (this.#count === 0 || part.isOpen || isCancelled) return;
     const { outbox, texts } = this.#options;
-    const why = new MillraceError('INTERRUPTED', 'Whoever answered in parts has given up before the last one');
-    outbox.send({ channel: asked.channel, text: texts.ofFailure(asked.id, why) }).catch(() => {});
+    outbox.send({ channel: asked.channel, text: texts.ofFailure(asked.id, brokenOff()) }).catch(() => {});
   }
 
   /** The handler has settled its request itself: what that says comes before that there are no more parts. */
   async #leave(): Promise<never> {
     await this.#request[share].receipt.answer;
-    throw new MillraceError('INTERRUPTED', 'The request was settled before the last part of its reply');
+    throw brokenOff();
   }
 
   #post(data: unknown): void {
@@ -146,6 +145,11 @@ export class PartRun {
     this.#sent = sent;
     sent.catch((error) => this.#stop(error));
   }
+}
+
+/** What the requester is told who has had some parts, and gets no more. */
+export function brokenOff(): MillraceError {
+  return new MillraceError('INTERRUPTED', 'Whoever answered in parts has given up before the last one');
 }
 
 /** What a stream has, and other iterables may have. */

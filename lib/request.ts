@@ -21,7 +21,6 @@ export class Request<out T = unknown> extends Delivery<T> {
   /** @internal */
   readonly [packet]: RequestPacket;
   #headers: Readonly<Record<string, string>> | undefined;
-  #isTimed = false;
 
   /** @internal */
   constructor(of: RequestPacket, share: Share) {
@@ -59,23 +58,36 @@ export class Request<out T = unknown> extends Delivery<T> {
   /** As a delivery's; aborted, too, when the request is cancelled, and with `ERR_MILLRACE_TIMEOUT` when its deadline passes. */
   override get signal(): AbortSignal {
     // Only for who looks at it: a timer for each request would cost more than most of them do.
-    if (!this.#isTimed) this.#awaitDeadline();
+    this.#awaitDeadline();
     return this[share].receipt.signal;
+  }
+
+  /**
+   * Says that somebody waits for the answer until another time.
+   *
+   * @internal
+   */
+  putOff(deadline: number): void {
+    this[share].receipt.deadline = deadline;
+    this.#awaitDeadline();
   }
 
   get #left(): number {
     return this.deadline - this[share].receipt.consumer.connection.now();
   }
 
+  /** One timer for all who look at the signal. Where the deadline is put off it rings too soon, and is set again. */
   #awaitDeadline(): void {
-    this.#isTimed = true;
+    const { receipt } = this[share];
+    if (receipt.timer || !receipt.isHeld) return;
     const left = this.#left;
-    if (left <= LONGEST_TIMER) setTimeout(() => this.#expire(), Math.max(1, left)).unref();
+    if (left <= LONGEST_TIMER) receipt.timer = setTimeout(() => this.#expire(), Math.max(1, left)).unref();
   }
 
   #expire(): void {
     const { receipt } = this[share];
     if (!receipt.isHeld) return;
+    receipt.timer = undefined;
     if (this.#left > 0) {
       this.#awaitDeadline();
       return;
