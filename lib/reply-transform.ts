@@ -8,7 +8,7 @@ import {
   methodsOf,
   type Untyped,
 } from './contract.ts';
-import { type Delivery, type Receipt, share, shareOf } from './delivery.ts';
+import { type Delivery, type Receipt, type Share, share, shareOf } from './delivery.ts';
 import type { Consumer, DriverConnection } from './driver.ts';
 import { MillraceError } from './errors.ts';
 import { type HandleOptions, type Handler, Handling, handleChecks, handleDefaults } from './handling.ts';
@@ -26,8 +26,8 @@ import {
   yesOrNo,
 } from './options.ts';
 import { type Origin, RequestQueue } from './origin.ts';
-import { cancelledName, requestIn } from './packet.ts';
-import { discard, PartRun } from './part-run.ts';
+import { cancelledName, type RequestPacket, requestIn } from './packet.ts';
+import { brokenOff, discard, PartRun } from './part-run.ts';
 import { PlainRequests } from './plain-requests.ts';
 import { isAsyncIterable, PartsSent, ReplyTexts } from './reply-texts.ts';
 import { packet, Request } from './request.ts';
@@ -253,8 +253,18 @@ export class ReplyTransform<C extends Contract<C> = Untyped> extends HandlingTra
       this.handling.take(new Request(asked, part ?? this.#plain.shareOf(asked)), callback);
       return;
     }
-    void part?.ack();
+    if (part) this.#leave(asked, part);
     this.handling.skip(part?.receipt, callback);
+  }
+
+  /** Settles a request that nobody waits for. But who has had parts from another worker waits beyond the deadline, and is told. */
+  #leave({ id, channel, parts }: RequestPacket, part: Share): void {
+    if (parts === undefined || part.receipt.held.attempt === 1) {
+      void part.ack();
+      return;
+    }
+    const text = this.#texts.ofFailure(id, brokenOff());
+    void part.settle({ verb: 'ack', reply: { channel, text } });
   }
 
   /** Does away with what is no request. */
