@@ -41,8 +41,9 @@ export class Desk {
   readonly #slots: (Asked | undefined)[] = [];
   readonly #free: number[] = [];
   readonly #runs = new Map<string, Run>();
-  /** What is said at the end of this turn. */
-  #saying: Reply[] = [];
+  /** What is to be said, by run: of each only what was said last. */
+  readonly #unsaid = new Map<string, Reply>();
+  #isSaying = false;
   /** The looks of this turn at who is there to work on requests, by queue. */
   readonly #looks = new Map<string, Promise<boolean>>();
   #users = 0;
@@ -108,13 +109,21 @@ export class Desk {
 
   /** Tells who sends a reply in parts how much of it is taken. That it is heard is not certain: it is to be said again. */
   say(channel: string, credit: CreditPacket): void {
-    this.#saying.push({ channel, text: JSON.stringify(credit) });
-    if (this.#saying.length > 1) return;
-    setImmediate(() => {
-      const all = this.#saying;
-      this.#saying = [];
-      this.driver.reply(all).catch(() => {});
-    });
+    this.#unsaid.set(credit.run, { channel, text: JSON.stringify(credit) });
+    if (!this.#isSaying) void this.#sayAll();
+  }
+
+  /** One message at a time: while the broker is away there shall not be more and more of them. */
+  async #sayAll(): Promise<void> {
+    this.#isSaying = true;
+    // What is said in one turn goes together.
+    await new Promise(setImmediate);
+    while (this.#unsaid.size > 0) {
+      const all = [...this.#unsaid.values()];
+      this.#unsaid.clear();
+      await this.driver.reply(all).catch(() => {});
+    }
+    this.#isSaying = false;
   }
 
   /** Resolves when the broker knows that nobody wants a request answered, or never will. */
