@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import {
   Client,
   type Connection,
@@ -14,10 +16,11 @@ import {
   type Service,
   serve,
 } from '../lib/index.ts';
-import type { PartPacket, RequestPacket } from '../lib/packet.ts';
+import { type PartPacket, packetsIn, type RequestPacket } from '../lib/packet.ts';
 import { memory } from '../lib/testing.ts';
 import { Answerer, driverUnder } from './support/answering.ts';
 import { describeEach, uniqueQueue } from './support/brokers.ts';
+import { TcpProxy } from './support/proxy.ts';
 import { RedisServer } from './support/redis.ts';
 import { closed, nextTurn, numbers, push, until } from './support/streams.ts';
 
@@ -547,6 +550,22 @@ describeEach('PartStream', (broker) => {
     answerer.stream.destroy();
   });
 
+  it('ends the iterator of a handler that was given no deadline, when the one has passed that it was told', async () => {
+    const counter = new Counter();
+    answer({ count: counter.count });
+    const driver = await driverUnder(connection);
+    const inbox = driver.inbox((message) => {
+      for (const { run, channel } of packetsIn(message) as PartPacket[]) {
+        const text = JSON.stringify({ run, credit: 4, deadline: driver.now() + 50 });
+        if (channel !== undefined) void driver.reply([{ channel, text }]);
+      }
+    });
+    await push(connection, queue, [{ id: 'x', method: 'count', channel: inbox.channel, parts: 2 }]);
+    await until(() => counter.ended === 1);
+    assert.equal(counter.signal?.reason.code, 'ERR_MILLRACE_TIMEOUT');
+    inbox.close();
+  });
+
   describe('of what comes over the wire', () => {
     let stream: PartStream<unknown>;
     let request: RequestPacket;
@@ -629,6 +648,58 @@ describe('PartStream', () => {
     await connection.close({ timeout: 100 });
   });
 
+  it('fails, too, when its worker has died and the deadline of its request had passed long before', async () => {
+    const connection = memory();
+    const worker = (consumer: string): Service =>
+      serve(
+        'q',
+        {
+          async *wait(_value: unknown, { signal }: Request) {
+            yield 1;
+            await once(signal, 'abort');
+          },
+        },
+        { connection, consumer, leaseTimeout: 20_000 },
+      );
+    worker('a');
+    const client = new Client('q', { connection, timeout: 5000, idleTimeout: 100_000 });
+    const reader = client.requestStream('wait', 1)[Symbol.asyncIterator]();
+    assert.equal((await reader.next()).value, 1);
+    const failed = assert.rejects(reader.next(), { code: 'ERR_MILLRACE_INTERRUPTED' });
+    connection.crash('a');
+    worker('b');
+    await connection.advance(20_000);
+    await failed;
+    await client.close();
+    await connection.close({ timeout: 100 });
+  });
+
+  it('is forgotten by who has answered it, though there was much time left', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const connection = memory();
+    let request: WeakRef<Request> | undefined;
+    await using _service = serve(
+      'q',
+      {
+        async *one(_value: unknown, given: Request) {
+          request = new WeakRef(given);
+          yield 1;
+        },
+      },
+      { connection },
+    );
+    await using client = new Client('q', { connection });
+    const { parts } = await gather(client.requestStream('one', 1, { timeout: 1_000_000 }));
+    assert.deepEqual(parts, [1]);
+    // What comes last may be held on to.
+    assert.deepEqual((await gather(client.requestStream('none', 1))).parts, []);
+    await until(() => {
+      collect();
+      return request !== undefined && request.deref() === undefined;
+    });
+  });
+
   it('gives every part, once and in order, through many broken connections', async () => {
     await using server = await RedisServer.start();
     const redis = server.client();
@@ -647,6 +718,36 @@ describe('PartStream', () => {
     await service.close();
     await answering.close();
     assert.deepEqual(await redis.keys('*:replies:*'), []);
+  });
+
+  it('fails behind the parts that came before the time of the handler was over, though the broker is slow', async () => {
+    await using server = await RedisServer.start();
+    await using proxy = await TcpProxy.start(server.port);
+    const [asking, answering] = [connect(server.url), connect(proxy.url)];
+    let isLate = false;
+    const wait = async function* (_value: unknown, { signal }: Request): AsyncGenerator<number> {
+      yield 0;
+      await held;
+      yield 1;
+      await once(signal, 'abort');
+      isLate = true;
+    };
+    const service = serve('q', { wait }, { connection: answering, timeout: 300 });
+    await service.ready;
+    const held = proxy.hold('"part":0');
+    const client = new Client('q', { connection: asking });
+    const gathered = gather(client.requestStream('wait', 1));
+    const release = await held;
+    await until(() => isLate);
+    for (let turn = 0; turn < 10; turn += 1) await nextTurn();
+    release();
+    const { parts, error } = await gathered;
+    assert.deepEqual(parts, [0, 1]);
+    assert.equal(error?.remote?.code, 'ERR_MILLRACE_TIMEOUT');
+    await client.close();
+    await asking.close();
+    await service.close();
+    await answering.close();
   });
 
   it('ends the iterator of a handler whose requester is not heard of any more', async () => {
