@@ -84,8 +84,9 @@ const defaults = { ...handleDefaults, maxBytes: streamDefaults.maxBytes, stack: 
  * - With the option `contract` a handler gets what the contract makes of a request, and is not called where it refuses that; what it makes
  *   of the handler's result is sent. What it refuses is answered with `ERR_MILLRACE_INVALID_ITEM`.
  * - A delivery is acknowledged in the step that publishes its reply, and a handler that fails is not run again: its requester has been
- *   told, and may ask again. A handler that settles its request itself has the say: no reply is sent.
- * - A request whose deadline has passed, or that is cancelled, is acknowledged without a handler. The signal of one that is cancelled
+ *   told, and may ask again. A handler that settles its request itself has the say: no reply is sent, and no part more.
+ * - A request whose deadline has passed, or that is cancelled, is acknowledged without a handler; where it takes parts, and another worker has
+ *   been at it, it is answered with `ERR_MILLRACE_INTERRUPTED`. The signal of one that is cancelled
  *   while its handler runs is aborted with an `AbortError`, and no reply is sent. (Of a plain value nobody knows its queue, and so
  *   not whether it is cancelled.)
  * - What is no request is rejected, as a plain value dropped; an `'invalid'` event bears an error, whose `item` it is.
