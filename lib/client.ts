@@ -23,7 +23,8 @@ import {
   reserve,
   withDefaults,
 } from './options.ts';
-import { PartStream, type PartTerms } from './part-stream.ts';
+import type { PartTerms } from './part-request.ts';
+import { PartStream } from './part-stream.ts';
 import { type DuplexOptions, duplexChecks, RequestDuplex, type Settled } from './request-duplex.ts';
 import {
   Asker,

@@ -43,6 +43,7 @@ const FLOORS: readonly (readonly string[])[] = [
     'ack-stream.ts',
     'desk.ts',
     'requests.ts',
+    'part-request.ts',
     'part-stream.ts',
     'request-duplex.ts',
     'contract.ts',

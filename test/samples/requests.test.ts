@@ -43,7 +43,7 @@ describe('the samples of requests and replies', () => {
 
   it('numbers.ts: has every number answered, once, in memory that does not grow with them', async () => {
     // Who has more in memory than is on its way dies of that.
-    const NODE_OPTIONS = '--max-old-space-size=32';
+    const NODE_OPTIONS = '--max-old-space-size=48';
     await using program = new Program('samples/numbers.ts', ['300000'], { ...env, NODE_OPTIONS });
     const { code, stdout, stderr } = await program.ended;
     assert.match(stdout, /^300000 replies, their sum is 89999700000, \d+ MB of memory at most\n$/);
