@@ -7,6 +7,7 @@ import { type Handed, Handing } from './handing.ts';
 import type { QueueKeys } from './keys.ts';
 import { Lease } from './lease.ts';
 import { Parcel, type RedisHeld } from './parcel.ts';
+import type { BlockingClient } from './pool.ts';
 import { isAnswer } from './refusals.ts';
 import { clock } from './scripts/index.ts';
 import { waitOnce } from './waiting.ts';
@@ -111,6 +112,11 @@ export class RedisConsumer implements Consumer {
   /** Whether more can be had, or less is held, than when it was last asked; and who is told. */
   #isWoken = false;
   #isFreed = false;
+  /** Whether the last take has left nothing in the queue: who asks next had better wait. */
+  #isDry = false;
+  /** Whether a wait is about to be said, and answers may go along; whether the server knows the script for them. */
+  #isAboutToWait = false;
+  #hasAnswered = false;
   #onChange: (() => void) | undefined;
   // The next turn:
   #handed: Handed | undefined;
@@ -218,16 +224,18 @@ export class RedisConsumer implements Consumer {
   async #receive(call: Call): Promise<readonly RedisHeld[]> {
     if (this.#looking) await this.#looking;
     while (!call.isCancelled && !this.#closed) {
+      const isDry = this.#isDry && !this.#isWoken;
+      this.#isDry = false;
       this.#isWoken = false;
       this.#isFreed = false;
-      const found = this.#holdsSuspect ? 'suspect' : await this.#ask(call);
+      const found = this.#holdsSuspect ? 'suspect' : isDry ? [] : await this.#ask(call);
       if (found !== 'suspect' && found.length > 0) return found;
       // What has happened meanwhile may have made the answer untrue.
       if (this.#isWoken || call.isCancelled) continue;
       if (found === 'suspect') {
         if (!this.#isFreed) await this.#change();
       } else {
-        const landed = await this.#wait(call);
+        const landed = await this.#wait(call, isDry);
         if (landed.length > 0) return landed;
       }
     }
@@ -260,17 +268,20 @@ export class RedisConsumer implements Consumer {
     return { number: this.#number + 1, max, atOnce: this.#atOnce };
   }
 
-  /** Waits until an item has landed, or there may be something else to take, and takes what there is. */
-  async #wait(call: Call): Promise<readonly RedisHeld[]> {
+  /**
+   * Waits until an item has landed, or there may be something else to take, and takes what there is.
+   *
+   * @param isDry whether that is at once behind a take: then what the handlers answer in this turn goes along
+   */
+  async #wait(call: Call, isDry: boolean): Promise<readonly RedisHeld[]> {
     const waiting = new AbortController();
     this.#waiting = waiting;
+    this.#isAboutToWait = isDry && this.#hasAnswered;
     try {
       for (;;) {
-        const { incarnation, landing } = this.#lease;
+        const { incarnation } = this.#lease;
         const take = this.#newTake(call);
-        const answer = await waitOnce(this.#clients, waiting.signal, (client, milliseconds) =>
-          client.moveThen(this.#keys.queue, landing, milliseconds, (redis) => this.#sayTake(redis, take)),
-        );
+        const answer = await waitOnce(this.#clients, waiting.signal, (client, ms) => this.#sayWait(client, ms, take));
         this.#failures = 0;
         if (answer === undefined || !this.#lease.stands(answer, incarnation)) return [];
         const found = this.#found(take, answer);
@@ -278,13 +289,31 @@ export class RedisConsumer implements Consumer {
       }
     } catch (error) {
       if (!isAnswer(error)) this.#brokeAt = performance.now();
+      // It may be another server.
+      this.#hasAnswered = false;
       if (call.isCancelled || waiting.signal.aborted) return [];
       await this.#clients.recover(error, this.#failures, this.#closing.signal);
       this.#failures += 1;
       return [];
     } finally {
       this.#waiting = undefined;
+      this.#isAboutToWait = false;
     }
+  }
+
+  async #sayWait(client: BlockingClient, milliseconds: number, take: Take): Promise<Buffer | number | null> {
+    if (this.#isAboutToWait) await new Promise(setImmediate);
+    const say = (redis: Redis): void => {
+      if (this.#isAboutToWait && this.#canGoAlong) this.#turn(redis);
+      this.#isAboutToWait = false;
+    };
+    const { queue } = this.#keys;
+    return await client.moveThen(queue, this.#lease.landing, milliseconds, (redis) => this.#sayTake(redis, take), say);
+  }
+
+  /** Whether what there is to say may go before a wait: answers, by a script that the server knows; others would be held up behind it. */
+  get #canGoAlong(): boolean {
+    return this.#hasAnswered && this.#replies.length > 0 && this.#returned.length === 0;
   }
 
   /** Gives back what a wait has brought of which nobody has heard, where nobody asks: who does has it. */
@@ -330,7 +359,8 @@ export class RedisConsumer implements Consumer {
     setImmediate(() => {
       this.#scheduled = false;
       // Many settlements are followed by an ask, as a rule, and cost least together with it.
-      if (patience > 0 && this.#count > 1 && !this.#closed) this.#schedule(patience - 1);
+      const isMore = this.#count > 1 || (this.#isAboutToWait && this.#canGoAlong);
+      if (patience > 0 && isMore && !this.#closed) this.#schedule(patience - 1);
       else this.#turn();
     });
   }
@@ -339,8 +369,12 @@ export class RedisConsumer implements Consumer {
     return Boolean(this.#handed || this.#settling || this.#take);
   }
 
-  /** Says what there is to say, one turn at a time. */
-  #turn(): void {
+  /**
+   * Says what there is to say, one turn at a time.
+   *
+   * @param by the client with which it is tried first; by default that for commands
+   */
+  #turn(by?: Redis): void {
     if (this.#turning || !this.#hasSomethingToSay) return;
     const { incarnation } = this.#lease;
     const acknowledged = new Map(this.#acknowledged.map((parcel) => [parcel, parcel.takeMask()]));
@@ -356,7 +390,7 @@ export class RedisConsumer implements Consumer {
     const turn: Turn = { settlement, take: this.#take, found: undefined };
     this.#take = undefined;
     this.#clear();
-    this.#turning = this.#transmit(turn).finally(() => {
+    this.#turning = this.#transmit(turn, by).finally(() => {
       this.#turning = undefined;
       // Now, and not before: who gets it asks for more first of all, and that goes out while the handlers are at work.
       if (turn.found) turn.take?.found.resolve(turn.found);
@@ -375,12 +409,13 @@ export class RedisConsumer implements Consumer {
     this.#handed = undefined;
   }
 
-  async #transmit(turn: Turn): Promise<void> {
+  async #transmit(turn: Turn, by: Redis | undefined): Promise<void> {
     for (let failures = 0; ; failures += 1) {
       try {
         // Without a wait where there is nothing to wait for: what is said before a handler sees an item must go out at once.
         if (!this.#lease.isJoined) await this.#lease.join();
-        const client = this.#clients.client ?? (await this.#clients.online(this.#closing.signal));
+        const first = failures === 0 ? by : undefined;
+        const client = first ?? this.#clients.client ?? (await this.#clients.online(this.#closing.signal));
         if (await this.#say(client, turn)) return;
       } catch (error) {
         try {
@@ -466,10 +501,12 @@ export class RedisConsumer implements Consumer {
     this.#atOnce = Number.POSITIVE_INFINITY;
     this.#parcels.add(parcel);
     this.#handing.said(parcel, take.atOnce);
+    this.#isDry = parcel.items.length < take.max && !parcel.isCutShort;
     return parcel.items;
   }
 
-  #conclude({ acknowledged, returned, settling }: TurnSettlement): void {
+  #conclude({ acknowledged, replies, returned, settling }: TurnSettlement): void {
+    if (replies.length > 0) this.#hasAnswered = true;
     if (acknowledged.size > 0) this.#forget(acknowledged.keys());
     if (returned.length > 0) this.#forget(returned.map(({ item }) => item.parcel));
     settling?.resolve(true);

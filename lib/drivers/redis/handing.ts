@@ -53,10 +53,10 @@ export class Handing {
     return [this.#parcel, this.#count];
   }
 
-  /** How many items of a parcel of at most `max`, which is asked for now, may be handed over as soon as it is there: all, or none. */
+  /** How many items of a parcel of at most `max`, which is asked for now, may be handed over as soon as it is there. */
   atOnce(max: number): number {
     const ahead = this.#ahead(performance.now());
-    return ahead > 1 && ahead >= max ? max : 0;
+    return ahead > 1 ? Math.min(ahead, max) : 0;
   }
 
   /** What came is known to the server as seen so far. */

@@ -4,6 +4,9 @@ import type { Held } from '../../driver.ts';
 /** What the last element of a parcel begins with, where its items are entries. */
 const ENTRIES = 'a'.charCodeAt(0);
 
+/** The same, where it is made of items that came before entries which are to be had first. */
+const AHEAD = 'l'.charCodeAt(0);
+
 /** An item that a consumer holds: where it is in which parcel. */
 export class RedisHeld implements Held {
   readonly bytes: Buffer;
@@ -29,6 +32,8 @@ export class Parcel implements Bagged {
   isSuspect = false;
   /** Whether it is made of items that had not been taken before. */
   isPlain = true;
+  /** Whether there was more to be had than it was made of, as far as could be seen, though it may hold less than was asked for. */
+  isCutShort = false;
   /** Bits of the items that are settled, or on their way to be, and how many bits are not set. */
   #settled: Buffer | undefined;
   #open = 0;
@@ -43,8 +48,10 @@ export class Parcel implements Bagged {
   static unpack(number: number, packed: Buffer): Parcel {
     const parcel = new Parcel(number);
     const bodies = unpackStrings(packed);
-    const areEntries = bodies.pop()?.[0] === ENTRIES;
+    const mark = bodies.pop()?.[0];
+    const areEntries = mark === ENTRIES;
     parcel.isPlain = !areEntries;
+    parcel.isCutShort = areEntries || mark === AHEAD;
     for (const body of bodies) {
       if (areEntries) parcel.#addEntry(body);
       else parcel.#add(body, 1);

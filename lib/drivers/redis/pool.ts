@@ -57,7 +57,7 @@ export class BlockingClient {
 
   /**
    * Moves the rightmost item of a list to the left of another, waiting for one for at most `milliseconds`; gives what is sent right
-   * behind that, in the same write, and carried out as soon as the wait is over. Where the move is refused, what comes behind it may have
+   * behind that, in the same write, and carried out as soon as the wait is over. What is sent `before` goes along, too. Where the move is refused, what comes behind it may have
    * found something all the same: it rejects only where that is null.
    */
   async moveThen<Answer>(
@@ -65,9 +65,11 @@ export class BlockingClient {
     to: string,
     milliseconds: number,
     next: (redis: Redis) => Promise<Answer>,
+    before?: (redis: Redis) => void,
   ): Promise<Answer> {
     const { stream } = this.#redis;
     stream.cork();
+    before?.(this.#redis);
     const moving = this.#block('BLMOVE', from, to, 'RIGHT', 'LEFT', milliseconds / 1000);
     const answering = next(this.#redis);
     stream.uncork();

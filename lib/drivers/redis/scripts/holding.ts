@@ -26,6 +26,12 @@ local landed = redis.call('LRANGE', KEYS[5], 0, -1)
 if #landed > 0 then
   redis.call('DEL', KEYS[5])
   for i = #landed, 1, -1 do items[#items + 1] = landed[i] end
+  if redis.call('EXISTS', KEYS[2]) == 1 then
+    kind = 'l'
+  elseif #items < max then
+    local popped = redis.call('LMPOP', 1, KEYS[1], 'RIGHT', 'COUNT', max - #items)
+    for _, item in ipairs(popped and popped[2] or {}) do items[#items + 1] = item end
+  end
 elseif max == 0 then
   return false
 else
@@ -53,7 +59,7 @@ else
 end
 local parcel = pack(kind, now(ARGV[1]), items)
 redis.call('HSET', KEYS[4], ARGV[4], parcel, 'last', ARGV[4])
-if ARGV[6] ~= '0' and kind == 'q' then redis.call('HSET', KEYS[4], 'handed', ARGV[4] .. ' ' .. ARGV[6]) end
+if ARGV[6] ~= '0' and kind ~= 'a' then redis.call('HSET', KEYS[4], 'handed', ARGV[4] .. ' ' .. ARGV[6]) end
 return parcel`,
   },
   /**

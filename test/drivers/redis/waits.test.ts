@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import type { Redis } from 'ioredis';
+import type { Consumer, DriverConnection, Held } from '../../../lib/driver.ts';
+import { connectRedis } from '../../../lib/drivers/redis/connection.ts';
+import { type RequestPacket, replyText } from '../../../lib/packet.ts';
+import { uniqueQueue } from '../../support/brokers.ts';
+import { RedisServer } from '../../support/redis.ts';
+import { nextTurn, numbers, until } from '../../support/streams.ts';
+import { Letters } from '../contract/letters.ts';
+import { textsOf } from '../contract/stage.ts';
+
+describe('who waits for redis', () => {
+  let server: RedisServer;
+  let redis: Redis;
+  let connection: DriverConnection;
+  let queue: string;
+  let consumer: Consumer;
+
+  before(async () => {
+    server = await RedisServer.start();
+    redis = server.client();
+  });
+  after(() => server[Symbol.asyncDispose]());
+
+  beforeEach(async () => {
+    connection = connectRedis(server.url, { prefix: '', maxClients: 9 });
+    await connection.ready();
+    queue = uniqueQueue();
+    consumer = connection.consumer(queue, { leaseTimeout: 30_000, maxAttempts: 5, onLost: neverLost });
+  });
+  afterEach(async () => {
+    await consumer.close();
+    await connection.close();
+  });
+
+  /** Resolves when somebody waits. */
+  function waiting(): Promise<void> {
+    return until(async () => (await redis.info('clients')).includes('blocked_clients:1\r'));
+  }
+
+  it('has all that was stored in one step', async () => {
+    const receiving = consumer.receive(10);
+    await waiting();
+    await redis.lpush(queue, 'a', 'b', 'c');
+    assert.deepEqual(textsOf(await receiving), ['a', 'b', 'c']);
+  });
+
+  it('has no more than it has asked for', async () => {
+    const receiving = consumer.receive(2);
+    await waiting();
+    await redis.lpush(queue, 'a', 'b', 'c');
+    assert.deepEqual(textsOf(await receiving), ['a', 'b']);
+    assert.deepEqual(textsOf(await consumer.receive(2)), ['c']);
+  });
+
+  it('has what comes again, though it came while nobody asked', async () => {
+    const receiving = consumer.receive(10);
+    await waiting();
+    await redis.lpush(queue, 'a');
+    const [held] = await receiving;
+    await consumer.settle(held as Held, { verb: 'retry', delay: 0 });
+    const [again] = await consumer.receive(10);
+    assert.equal(again?.attempt, 2);
+  });
+
+  describe('and answers', () => {
+    let letters: Letters;
+    beforeEach(async () => {
+      letters = new Letters(connection);
+      letters.inbox.watch(queue);
+      await until(async () => (await redis.pubsub('NUMSUB', letters.inbox.channel))[1] === 1);
+    });
+    afterEach(() => letters.inbox.close());
+
+    const ask = (id: string): Promise<number> => {
+      const packet: RequestPacket = { id, method: 'm', channel: letters.inbox.channel };
+      return redis.lpush(queue, JSON.stringify(packet));
+    };
+    const answer = (held: Held): Promise<boolean> => {
+      const { id, channel } = JSON.parse(String(held.bytes)) as RequestPacket;
+      return consumer.settle(held, { verb: 'ack', reply: { channel, text: replyText(id, id) } });
+    };
+    /** Answers one request, and asks for the next in the same turn. */
+    async function step(id: string, receiving: Promise<readonly Held[]>): Promise<Promise<readonly Held[]>[]> {
+      await ask(id);
+      const [held] = await receiving;
+      const next = consumer.receive(10);
+      assert.equal(await answer(held as Held), true);
+      return [next];
+    }
+
+    it('is heard at once, one request after the other', async () => {
+      let receiving = consumer.receive(10);
+      for (const n of numbers(20)) [receiving] = (await step(String(n), receiving)) as [Promise<readonly Held[]>];
+      assert.deepEqual(await letters.ids(20), numbers(20).map(String));
+      consumer.cancel();
+      assert.deepEqual(await receiving, []);
+    });
+
+    it('is heard though the connection breaks with which it waits', async () => {
+      let receiving = consumer.receive(10);
+      for (const n of numbers(20)) {
+        [receiving] = (await step(String(n), receiving)) as [Promise<readonly Held[]>];
+        if (n % 3 === 2) await redis.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+        await nextTurn();
+      }
+      assert.deepEqual(await letters.ids(20), numbers(20).map(String));
+      consumer.cancel();
+      assert.deepEqual(await receiving, []);
+    });
+
+    it('is heard though the server has forgotten its scripts', async () => {
+      let receiving = consumer.receive(10);
+      for (const n of numbers(2)) {
+        [receiving] = (await step(String(n), receiving)) as [Promise<readonly Held[]>];
+        await redis.script('FLUSH');
+      }
+      assert.deepEqual(await letters.ids(2), numbers(2).map(String));
+      consumer.cancel();
+      assert.deepEqual(await receiving, []);
+    });
+  });
+});
+
+function neverLost(): void {
+  assert.fail('items were lost');
+}
