@@ -32,7 +32,7 @@ export class Parcel implements Bagged {
   isSuspect = false;
   /** Whether it is made of items that had not been taken before. */
   isPlain = true;
-  /** Whether there was more to be had than it was made of, as far as could be seen, though it may hold less than was asked for. */
+  /** Whether there may be more to be had, though it holds less than was asked for. */
   isCutShort = false;
   /** Bits of the items that are settled, or on their way to be, and how many bits are not set. */
   #settled: Buffer | undefined;

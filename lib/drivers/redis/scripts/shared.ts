@@ -5,8 +5,9 @@ import { REPLIES } from '../../../packet.ts';
  *
  * What waits in `again` is an entry: '<attempts> <deaths> <bytes>'; `delayed` has the same behind a unique '<time>.<n> ' that keeps
  * the order of equal times. A holding's field '<n>' is a parcel: what one take moved, as a MessagePack array, of which the last element
- * is a letter ('a': entries, 'q': plain items, 'l': the same, while there are entries to be had first) and the time; its field '<n>*' has a bit for each of them that is settled. Its field 'handed' says
- * up to which of them all (parcel and index) a handler may have seen them; 'last' is the highest number that a parcel had.
+ * is a letter ('a': entries, 'q': plain items, 'l': the same, while there are entries to be had first) and the time; its field '<n>*' has
+ * a bit for each of them that is settled. Its field 'handed' says up to which of them all (parcel and index) a handler may have seen
+ * them; 'last' is the highest number that a parcel had.
  */
 
 /** The server's time in milliseconds, moved by an offset that is 0 outside tests. */
