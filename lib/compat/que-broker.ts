@@ -20,7 +20,7 @@ export class Broker implements Backend {
   async connect(url: string): Promise<void> {
     const connection = connect(url);
     this.#links.push({ connection, clients: new Map() });
-    for (const [job, processor] of this.#processors) run(job, processor, connection);
+    for (const job of this.#processors.keys()) this.#work(job, connection);
     await connection.ready;
   }
 
@@ -30,8 +30,10 @@ export class Broker implements Backend {
   }
 
   register(job: string, processor: Processor): void {
+    const isKnown = this.#processors.has(job);
+    // The last one of a name does its jobs.
     this.#processors.set(job, processor);
-    for (const { connection } of this.#links) run(job, processor, connection);
+    if (!isKnown) for (const { connection } of this.#links) this.#work(job, connection);
   }
 
   async submit(job: string, params: unknown): Promise<unknown> {
@@ -43,11 +45,12 @@ export class Broker implements Backend {
     clients.set(job, client);
     return await client.request('default', params);
   }
-}
 
-/** Works until the connection is closed. That it can't is told to who connects, or else a warning of the process. */
-function run(job: string, processor: Processor, connection: Connection): void {
-  serve(job, processor, { connection }).closed.catch((error) => {
-    process.emitWarning(String(error), { code: 'MILLRACE_UNHEARD' });
-  });
+  /** Works until the connection is closed. That it can't is told to who connects, or else a warning of the process. */
+  #work(job: string, connection: Connection): void {
+    const processor: Processor = (params) => (this.#processors.get(job) as Processor)(params);
+    serve(job, processor, { connection }).closed.catch((error) => {
+      process.emitWarning(String(error), { code: 'MILLRACE_UNHEARD' });
+    });
+  }
 }

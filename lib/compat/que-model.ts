@@ -20,69 +20,77 @@ export interface Definition {
   finished?(this: Model, error: unknown): void;
 }
 
-/** Where the jobs of a worker are done, and under which name. */
-interface Place {
-  readonly backend: Backend;
+/** What does one job. */
+export interface Model {
   readonly job: string;
-}
-
-const places = new WeakMap<typeof Model, Place>();
-
-function placeOf(worker: typeof Model): Place {
-  const place = places.get(worker);
-  if (!place) throw invalidType('worker', 'what define() or setup() gave', worker);
-  return place;
-}
-
-/** The base of the workers of que: an object of such a class is made for each job. */
-export class Model {
-  declare readonly job: string;
-  declare readonly driver: string;
+  readonly driver: string;
   /** What was submitted. */
   // biome-ignore lint/suspicious/noExplicitAny: it is what the other end says
-  declare params: any;
+  params: any;
   /** What the callback was called with. */
-  declare response: unknown;
-
+  response: unknown;
   /** Does one job, as a {@link Definition} says: a worker has its own. */
-  process(_callback: Callback): unknown {
-    throw new TypeError(`The worker of the job "${this.job}" has no process()`);
-  }
-
+  process(callback: Callback): unknown;
   /** Called when a job is done, before its response is sent. */
   finished?(error: unknown): void;
+}
 
+/** A class of workers. */
+export interface ModelClass {
+  new (): Model;
+  readonly prototype: Model;
   /**
    * Submits a job. The callback is told false and the response, or an error: `ERR_MILLRACE_REMOTE` where the worker has failed. Without one
    * an error is a warning of the process, `MILLRACE_UNHEARD`.
    *
    * @throws ERR_INVALID_ARG_TYPE where the worker was neither defined nor set up
    */
-  static submit(params: unknown, callback: SubmitCallback = unheard): void {
-    // biome-ignore lint/complexity/noThisInStatic: each worker is a class of its own
-    const { backend, job } = placeOf(this);
-    backend.submit(job, params).then(
-      (response) => process.nextTick(callback, false, response),
-      (error) => process.nextTick(callback, error),
-    );
-  }
+  submit(params: unknown, callback?: SubmitCallback): void;
+}
 
-  /**
-   * Has the jobs of a worker's name done by it.
-   *
-   * @internal
-   */
-  static assign(worker: typeof Model, backend: Backend, job: string): void {
-    places.set(worker, { backend, job });
-    backend.register(job, processorOf(worker));
-  }
+/** Where the jobs of a worker are done, and under which name. */
+interface Place {
+  readonly backend: Backend;
+  readonly job: string;
+}
+
+const places = new WeakMap<ModelClass, Place>();
+
+function placeOf(worker: ModelClass): Place {
+  const place = places.get(worker);
+  if (!place) throw invalidType('worker', 'what define() or setup() gave', worker);
+  return place;
+}
+
+/**
+ * The base of the workers of que: an object of such a class is made for each job. It is a function, for the classes of CoffeeScript call it
+ * without `new`, and copy what can be enumerated of it.
+ */
+export const Model = function Model() {} as unknown as ModelClass;
+
+Model.prototype.process = function process(): unknown {
+  throw new TypeError(`The worker of the job "${this.job}" has no process()`);
+};
+
+Model.submit = function submit(params, callback = unheard): void {
+  const { backend, job } = placeOf(this);
+  backend.submit(job, params).then(
+    (response) => process.nextTick(callback, false, response),
+    (error) => process.nextTick(callback, error),
+  );
+};
+
+/** Has the jobs of a worker's name done by it. */
+export function assign(worker: ModelClass, backend: Backend, job: string): void {
+  places.set(worker, { backend, job });
+  backend.register(job, processorOf(worker));
 }
 
 function unheard(error: unknown): void {
   if (error) process.emitWarning(String(error), { code: 'MILLRACE_UNHEARD' });
 }
 
-function processorOf(worker: typeof Model): Processor {
+function processorOf(worker: ModelClass): Processor {
   return (params) =>
     new Promise((resolve, reject) => {
       const model = new worker();

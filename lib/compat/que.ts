@@ -4,10 +4,10 @@ import { text } from './place.ts';
 import type { Backend } from './que-backend.ts';
 import { Broker } from './que-broker.ts';
 import { OwnDriver, type QueDriver } from './que-driver.ts';
-import { type Definition, Model } from './que-model.ts';
+import { assign, type Definition, Model, type ModelClass } from './que-model.ts';
 
 export type { QueDriver, QueJob } from './que-driver.ts';
-export type { Callback, Definition, SubmitCallback } from './que-model.ts';
+export type { Callback, Definition, ModelClass, SubmitCallback } from './que-model.ts';
 export { Model };
 
 type Done = (error?: Error) => void;
@@ -47,7 +47,7 @@ export function disconnect(callback?: Done): void {
 }
 
 /** Defines a worker, which has a `submit()`. It works as soon as its driver is connected. */
-export function define(definition: Definition): typeof Model {
+export function define(definition: Definition): ModelClass {
   const worker = class extends Model {};
   Object.assign(worker.prototype, definition);
   return setup(worker);
@@ -58,11 +58,11 @@ export function define(definition: Definition): typeof Model {
  *
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE where the name of the job or of its driver is wrong
  */
-export function setup<Worker extends typeof Model>(worker: Worker): Worker {
+export function setup<Worker extends ModelClass>(worker: Worker): Worker {
   const { job, driver } = new worker();
   checkQueueName(job);
   text(driver, 'driver');
-  Model.assign(worker, backendOf(driver), job);
+  assign(worker, backendOf(driver), job);
   return worker;
 }
 

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { GearmanServer } from '../support/gearman.ts';
 import { freePort, RedisServer } from '../support/redis.ts';
+import { until } from '../support/streams.ts';
 import { Program } from './program.ts';
 
 describe('the examples of the older projects', () => {
@@ -51,5 +54,25 @@ describe('the examples of the older projects', () => {
     const { code, stderr } = await jobs.ended;
     assert.equal(stderr, '');
     assert.equal(code, 0);
+  });
+
+  it('que', async () => {
+    await using gearman = await GearmanServer.start();
+    // Its example names a port, which may be anybody's here.
+    const text = await readFile('samples/compat/que.js', 'utf8');
+    const ours = text.replace('gearman://127.0.0.1:4730', gearman.url).replace('../../lib', './lib');
+    await using program = new Program('--input-type=module', ['--eval', ours]);
+    const { code, stdout, stderr } = await program.ended;
+    assert.equal(stderr, '');
+    assert.equal(code, 0);
+    assert.deepEqual(stdout.split('\n'), [
+      'defined: cap2',
+      'of a class: cap2',
+      'connected: someDriver://localhost:1234/',
+      'of a driver: 2pac',
+      'disconnected',
+      '',
+    ]);
+    await until(async () => (await gearman.status('echoReverse')).workers === 0);
   });
 });

@@ -17,9 +17,9 @@ export function uniqueQueue(): string {
   return `test:${randomUUID()}`;
 }
 
-/** Describes the same behaviour once for each broker, which is started before and stopped behind it. */
-export function describeEach(title: string, describeOne: (broker: () => Broker) => void): void {
-  for (const [name, start] of Object.entries(brokers)) {
+/** Describes the same behaviour once for each broker, which is started before and stopped behind it; for those of every stream by default. */
+export function describeEach(title: string, describeOne: (broker: () => Broker) => void, which = brokers): void {
+  for (const [name, start] of Object.entries(which)) {
     describe(`${title} (${name})`, () => {
       let broker: Broker;
       before(async () => {
