@@ -62,6 +62,18 @@ async function compat(): Promise<void> {
   await jobs.run().closed;
   const job = createClient().run<string>('echo', { request: 1 });
   job.then((text) => text.length).catch((error) => console.log(error)).done();
+  Que.connect(['gearman://localhost', 'own://localhost'], (error) => Que.disconnect(() => console.log(error?.message)));
+  const define = { job: 'echo', driver: 'gearman' };
+  const Echo = Que.define({ ...define, process(callback) { callback(false, this.params.message); } });
+  Echo.submit({ message: 1 }, (error, response) => console.log(error.code, response.echo));
+  class Upper extends Que.Model {
+    job = 'upper';
+    driver = 'own';
+    process(callback: Que.Callback): void { callback(false, String(this.params).toUpperCase()); }
+  }
+  Que.setup(Upper).submit('a');
+  // @ts-expect-error: not four functions
+  Que.registerDriver('own', { connect() {} });
 }
 `;
 
@@ -71,6 +83,7 @@ import { type Connection, connect, MillraceError, PullStream, PushStream, regist
 import type { Driver } from 'millrace/driver';
 import { createClient, createServer } from 'millrace/job-queue';
 import { Pull, Push } from 'millrace/pushpull';
+import * as Que from 'millrace/que';
 import { Reply, Request } from 'millrace/reqrep';
 import { configure, createConsumer, createProducer, type Producer } from 'millrace/swarm';
 ${CONSUMER}${COMPAT}main().then(compat);`;
@@ -78,6 +91,7 @@ ${CONSUMER}${COMPAT}main().then(compat);`;
 const CJS = `import stream = require('node:stream');
 import promises = require('node:stream/promises');
 import millrace = require('millrace');
+import Que = require('millrace/que');
 import type { Connection } from 'millrace';
 import type { Driver } from 'millrace/driver';
 const { connect, MillraceError, PullStream, PushStream, registerDriver } = millrace;
@@ -114,6 +128,11 @@ const [client, server] = [JobQueue.createClient(), JobQueue.createServer()];
 server.on('echo', (data) => data);
 server.run();
 client.run('echo', 'done').then((data) => { console.log(data); client.close(); server.close(); }).done();`,
+  que: `
+const Que = require('millrace/que');
+const Echo = Que.define({ job: 'echo', driver: 'redis', process(callback) { callback(false, this.params); } });
+Que.connect([process.env.MILLRACE_URL], () =>
+  Echo.submit('done', (err, response) => { console.log(response); Que.disconnect(); }));`,
 };
 
 describe('the package, installed from its tarball', function () {

@@ -185,6 +185,29 @@ describe('que', () => {
     assert.deepEqual(await submit(bare, { message: 'ab' }), { echo: 'ba' });
   });
 
+  it('fails what is on its way when a connection breaks, and goes on when it is back', async () => {
+    await using server = await GearmanServer.start();
+    await connect(server.url);
+    const begun = new EventEmitter();
+    const worker = Que.define({
+      job: uniqueQueue(),
+      driver: 'gearman',
+      process(callback) {
+        const finish = (): void => callback(false, this.params);
+        if (this.params === 'held') begun.emit('job', finish);
+        else finish();
+      },
+    });
+    const beginning = once(begun, 'job');
+    const failed = assert.rejects(submit(worker, 'held'), { code: 'ERR_MILLRACE_CONNECTION', retryable: true });
+    const [finish] = await beginning;
+    await server.kill();
+    await failed;
+    finish();
+    await server.start();
+    assert.equal(await submit(worker, 'next'), 'next');
+  });
+
   it('calls back who disconnects at once, and who was still connecting', async () => {
     await using server = await GearmanServer.prepare();
     const connecting = assert.rejects(connect(server.url), { code: 'ERR_MILLRACE_CLOSED' });
