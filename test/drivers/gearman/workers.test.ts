@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { type Connection, connect, type Delivery, DeliveryStream, PullStream, PushStream } from '../../../lib/index.ts';
+import {
+  type Connection,
+  connect,
+  type Delivery,
+  DeliveryStream,
+  PullStream,
+  PushStream,
+  work,
+} from '../../../lib/index.ts';
 import { uniqueQueue } from '../../support/brokers.ts';
 import { GearmanServer } from '../../support/gearman.ts';
 import { closed, numbers, push, take, until } from '../../support/streams.ts';
@@ -155,10 +163,23 @@ describe('workers of Gearman', () => {
     assert.throws(() => new PullStream(queue, { connection, side: 'left' }), error);
     assert.throws(() => new DeliveryStream(queue, { connection, consumer: 'me' }), error);
     assert.throws(() => connection.deadLetters(queue), error);
+    assert.throws(() => work(queue, (n) => n, { connection, to: uniqueQueue() }), {
+      ...error,
+      message: 'The broker of this connection does not support hops',
+    });
   });
 
-  it('cannot be looked into', async () => {
-    await assert.rejects(connection.inspect(queue), { code: 'ERR_MILLRACE_NOT_SUPPORTED' });
+  it('refuse by the promise what is asked for later', async () => {
+    const error = { code: 'ERR_MILLRACE_NOT_SUPPORTED' };
+    const message = 'The broker of this connection does not support a look into its queues';
+    await assert.rejects(connection.inspect(queue), { ...error, message });
+    await assert.rejects(async () => {
+      for await (const name of connection.queues()) assert.fail(name);
+    }, error);
+    const stream = new PushStream(queue, { connection });
+    await assert.rejects(stream.send(1, { delay: 1 }), error);
+    await stream.send(2);
+    assert.deepEqual(await take(connection, queue, 1), [2]);
   });
 
   it('wait until there is room in a queue that is full', async () => {
