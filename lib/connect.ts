@@ -251,11 +251,18 @@ export class Connection implements AsyncDisposable {
  *   is not used itself: its options are, in clients of our own. By default the environment's `MILLRACE_URL`, else
  *   `redis://127.0.0.1:6379`.
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE where target or options are wrong;
- *   ERR_MILLRACE_NOT_SUPPORTED for a Cluster client
+ *   ERR_MILLRACE_NOT_SUPPORTED for a Cluster client, and for `maxClients` with Gearman
  */
 export function connect(target: string | Redis | Cluster = defaultUrl(), options?: ConnectOptions): Connection {
-  const checked = withDefaults(options, { prefix, maxClients: integer(1) }, {});
-  return new Connection(target, driverFor(target), checked);
+  const checked = withDefaults<ConnectOptions, object>(options, { prefix, maxClients: integer(1) }, {});
+  const driver = driverFor(target);
+  if (driver === gearman && checked.maxClients !== undefined) {
+    throw new MillraceError(
+      'NOT_SUPPORTED',
+      'Gearman does not support maxClients: each worker has connections of its own',
+    );
+  }
+  return new Connection(target, driver, checked);
 }
 
 /** Where a stream goes that is told nothing else. */

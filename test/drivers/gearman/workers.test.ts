@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { pipeline } from 'node:stream/promises';
 import {
   type Connection,
   connect,
@@ -6,6 +7,7 @@ import {
   DeliveryStream,
   PullStream,
   PushStream,
+  WorkTransform,
   work,
 } from '../../../lib/index.ts';
 import { uniqueQueue } from '../../support/brokers.ts';
@@ -167,6 +169,24 @@ describe('workers of Gearman', () => {
       ...error,
       message: 'The broker of this connection does not support hops',
     });
+  });
+
+  it('have connections of their own, so maxClients is refused', () => {
+    assert.throws(() => connect(server.url, { maxClients: 2 }), {
+      code: 'ERR_MILLRACE_NOT_SUPPORTED',
+      message: 'Gearman does not support maxClients: each worker has connections of its own',
+    });
+  });
+
+  it('pass on what they take in two steps, in a pipe that is made by hand', async () => {
+    await push(connection, queue, numbers(3));
+    const next = uniqueQueue();
+    const source = new DeliveryStream<number>(queue, { connection });
+    const passing = pipeline(source, new WorkTransform((n: number) => n * 2), new PushStream(next, { connection }));
+    assert.deepEqual(await take(connection, next, 3), [0, 2, 4]);
+    await until(async () => (await server.status(queue)).total === 0);
+    await source.close();
+    await passing;
   });
 
   it('refuse by the promise what is asked for later', async () => {
