@@ -4,8 +4,10 @@ import {
   type CreditPacket,
   isCredit,
   isPart,
+  isProgress,
   isReply,
   type PartPacket,
+  type ProgressPacket,
   packetsIn,
   type ReplyPacket,
 } from './packet.ts';
@@ -20,6 +22,7 @@ export interface Asked {
   lost(): void;
   /** Gives whether the part was to be expected. */
   part(part: PartPacket): boolean;
+  progressed(progress: ProgressPacket): void;
 }
 
 /** Who sends a reply in parts. */
@@ -162,8 +165,12 @@ export class Desk {
       return asked !== undefined;
     }
     if (isPart(packet)) return this.#find(packet.id)?.part(packet) ?? false;
+    // What comes after the end of these is no fault: it was said before that was known.
+    if (isProgress(packet)) {
+      this.#find(packet.id)?.progressed(packet);
+      return true;
+    }
     if (!isCredit(packet)) return false;
-    // One that comes after the end is no fault: it was said before that was known.
     this.#runs.get(packet.run)?.credit(packet);
     return true;
   }

@@ -3,7 +3,7 @@ import { share } from './delivery.ts';
 import { invalidType, invalidValue, MillraceError } from './errors.ts';
 import { discard } from './part-run.ts';
 import { isAsyncIterable } from './reply-texts.ts';
-import { packet, Request } from './request.ts';
+import type { Request } from './request.ts';
 
 /**
  * Answers a request. What it returns, or the promise of it, is the reply; what it throws, or rejects with, is the reply as an error:
@@ -60,7 +60,7 @@ function validated(handler: AnyHandler, contract: Methods): AnyHandler {
     const valid = (await input.validate(value, 'The parameters')) as never;
     // It may be settled, lost or cancelled meanwhile: what comes of it is nobody's.
     if (request.isCancelled || !request[share].isOpen) return undefined;
-    const result = await handler(valid, valid === value ? request : withValue(request, valid));
+    const result = await handler(valid, valid === value ? request : request.asking(valid));
     return parts ? validParts(result, parts, request.method) : await output?.validate(result, "The handler's result");
   };
 }
@@ -99,9 +99,4 @@ class ValidParts implements AsyncIterable<unknown> {
     if (done) return { done, value: undefined };
     return { done: false, value: await this.#validator.validate(value, "A part of the handler's result") };
   }
-}
-
-/** A request with another value. */
-function withValue(request: Request, value: never): Request<never> {
-  return new Request({ ...request[packet], parameters: value }, request[share]);
 }

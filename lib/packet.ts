@@ -39,6 +39,13 @@ export interface PartPacket {
   readonly channel?: string;
 }
 
+/** How far whoever works on a request says that the work is. */
+export interface ProgressPacket {
+  readonly id: string;
+  readonly done: number;
+  readonly total: number;
+}
+
 /** What who reads a reply in parts says to who sends it. */
 export interface CreditPacket {
   readonly run: string;
@@ -67,6 +74,11 @@ export function replyText(id: string, data: unknown): string {
 /** A part of a reply in JSON. Throws where JSON can't say it. */
 export function partText(part: PartPacket): string {
   return JSON.stringify(part);
+}
+
+/** How far the work on a request is, in JSON. */
+export function progressText(id: string, done: number, total: number): string {
+  return JSON.stringify({ id, done, total } satisfies ProgressPacket);
 }
 
 /** The end of a reply in parts, in JSON. */
@@ -128,6 +140,12 @@ export function isPart(packet: unknown): packet is PartPacket {
   if (typeof packet !== 'object' || packet === null) return false;
   const { id, run, part } = packet as Partial<Record<keyof PartPacket, unknown>>;
   return typeof id === 'string' && typeof run === 'string' && typeof part === 'number';
+}
+
+export function isProgress(packet: unknown): packet is ProgressPacket {
+  if (typeof packet !== 'object' || packet === null) return false;
+  const { id, done, total } = packet as Partial<Record<keyof ProgressPacket, unknown>>;
+  return typeof id === 'string' && typeof done === 'number' && typeof total === 'number';
 }
 
 export function isCredit(packet: unknown): packet is CreditPacket {

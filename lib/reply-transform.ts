@@ -251,7 +251,7 @@ export class ReplyTransform<C extends Contract<C> = Untyped> extends HandlingTra
       return;
     }
     if (origin.wants(asked)) {
-      this.handling.take(new Request(asked, part ?? this.#plain.shareOf(asked)), callback);
+      this.handling.take(new Request(asked, part ?? this.#plain.shareOf(asked), this.#tell), callback);
       return;
     }
     if (part) this.#leave(asked, part);
@@ -300,6 +300,12 @@ export class ReplyTransform<C extends Contract<C> = Untyped> extends HandlingTra
     const { desk, outbox } = this.#originOf(receipt).parting;
     return new PartRun(request, { desk, outbox, texts: this.#texts, timeout: this.#timeout }).send(result);
   }
+
+  readonly #tell = (request: Request, text: string): void => {
+    const { outbox } = this.#originOf(request[share].receipt).parting;
+    // What the broker refuses it refuses of the reply, too.
+    outbox.send({ channel: request[packet].channel, text }).catch(() => {});
+  };
 
   #fulfil(request: Request, result: unknown): void {
     if (request.isCancelled) {

@@ -1,9 +1,14 @@
 import { Delivery, type Share, share } from './delivery.ts';
 import { MillraceError } from './errors.ts';
-import { LONGEST_TIMER } from './options.ts';
-import type { RequestPacket } from './packet.ts';
+import { integer, LONGEST_TIMER } from './options.ts';
+import { progressText, type RequestPacket } from './packet.ts';
 
 const NONE: Readonly<Record<string, string>> = Object.freeze({});
+
+/** Tells the requester something beside the reply. */
+export type Tell = (request: Request, text: string) => void;
+
+const count = integer(0);
 
 /** For the streams alone: the packet of a request. */
 export const packet: unique symbol = Symbol('millrace.packet');
@@ -22,10 +27,35 @@ export class Request<out T = unknown> extends Delivery<T> {
   readonly [packet]: RequestPacket;
   #headers: Readonly<Record<string, string>> | undefined;
 
+  readonly #tell: Tell;
+
   /** @internal */
-  constructor(of: RequestPacket, share: Share) {
+  constructor(of: RequestPacket, share: Share, tell: Tell) {
     super(of.parameters as T, share);
     this[packet] = of;
+    this.#tell = tell;
+  }
+
+  /**
+   * The same with other parameters.
+   *
+   * @internal
+   */
+  asking<U>(parameters: U): Request<U> {
+    return new Request<U>({ ...this[packet], parameters }, this[share], this.#tell);
+  }
+
+  /**
+   * Tells the requester how far the work is, if it listens: by its option `onProgress`. That it is heard is not certain.
+   *
+   * @param done how much is done, an integer from 0
+   * @param total of how much, likewise
+   * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE
+   */
+  progress(done: number, total: number): void {
+    count(done, 'done');
+    count(total, 'total');
+    if (this[share].isOpen && !this.isCancelled) this.#tell(this, progressText(this.id, done, total));
   }
 
   /** What its requester calls it, and the reply bears. */

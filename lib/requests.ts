@@ -6,7 +6,7 @@ import { type Asked, Desk } from './desk.ts';
 import type { Sender } from './driver.ts';
 import { invalidType, invalidValue, MillraceError, messageOf, type RemoteError } from './errors.ts';
 import { abortSignal, type Check, type Filled, integer, LONGEST_TIMER } from './options.ts';
-import type { CreditPacket, PartPacket, ReplyPacket } from './packet.ts';
+import type { CreditPacket, PartPacket, ProgressPacket, ReplyPacket } from './packet.ts';
 import { within } from './timeout.ts';
 import { Batch, COMMAND_ITEMS } from './writes.ts';
 
@@ -23,6 +23,8 @@ export interface RequestOptions {
   signal?: AbortSignal;
   /** What goes along with it, for whoever works on it. Default: nothing. */
   headers?: Readonly<Record<string, string>>;
+  /** Called with how much is done, and of how much, when whoever works on it says so by {@link Request.progress}. Not all is heard. */
+  onProgress?: (done: number, total: number) => void;
 }
 
 const headers: Check = (value, name) => {
@@ -44,6 +46,9 @@ export const requestChecks = {
   consumerTimeout: integer(1, LONGEST_TIMER),
   signal: abortSignal,
   headers,
+  onProgress: (value: unknown, name: string) => {
+    if (typeof value !== 'function') throw invalidType(name, 'of type function', value);
+  },
 };
 
 /** The defaults of {@link RequestOptions}. */
@@ -62,6 +67,7 @@ export interface Terms {
   readonly signal: AbortSignal | undefined;
   /** In JSON. */
   readonly headers: string | undefined;
+  readonly onProgress: RequestOptions['onProgress'];
 }
 
 /** The terms that options mean. */
@@ -71,6 +77,7 @@ export function termsOf(options: Filled<RequestOptions, typeof requestDefaults>)
     consumerTimeout: options.consumerTimeout,
     signal: options.signal,
     headers: options.headers && JSON.stringify(options.headers),
+    onProgress: options.onProgress,
   };
 }
 
@@ -118,6 +125,12 @@ export abstract class Pending implements Bagged, Asked, Abortable {
 
   lost(): void {
     this.asker?.lose(this);
+  }
+
+  progressed({ done, total }: ProgressPacket): void {
+    const { onProgress } = this.terms;
+    // In a tick of its own: what it throws is its owner's.
+    if (onProgress) process.nextTick(onProgress, done, total);
   }
 
   /** Called with a part of a reply; gives whether that was to be expected. */

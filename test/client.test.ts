@@ -4,7 +4,16 @@ import { getEventListeners, once } from 'node:events';
 import { everything } from '../lib/connect.ts';
 import type { DriverConnection, Sender } from '../lib/driver.ts';
 import { connectMemory } from '../lib/drivers/memory/connection.ts';
-import { Client, type Connection, connect, MillraceError, RequestDuplex, registerDriver } from '../lib/index.ts';
+import {
+  Client,
+  type Connection,
+  connect,
+  MillraceError,
+  type Request,
+  RequestDuplex,
+  registerDriver,
+  serve,
+} from '../lib/index.ts';
 import { type RequestPacket, replyText } from '../lib/packet.ts';
 import { memory } from '../lib/testing.ts';
 import { Answerer, driverUnder } from './support/answering.ts';
@@ -50,6 +59,29 @@ describeEach('Client', (broker) => {
       await answerer.reply(0, undefined);
       await answerer.reply(1, null);
       assert.deepEqual(await Promise.all(asked), [undefined, null]);
+    });
+
+    it('and is told how far the work is, while it goes on', async () => {
+      const heard: unknown[] = [];
+      const work = async (_value: unknown, request: Request): Promise<string> => {
+        for (const done of [1, 2]) {
+          request.progress(done, 2);
+          await until(() => heard.length >= done);
+        }
+        return 'all';
+      };
+      await using _service = serve(queue, { work }, { connection });
+      const onProgress = (...told: unknown[]): void => void heard.push(told);
+      assert.equal(await client.request('work', 1, { onProgress }), 'all');
+      assert.deepEqual(heard, [
+        [1, 2],
+        [2, 2],
+      ]);
+      const { strayReplies } = connection.stats();
+      assert.equal(await client.request('work', 1), 'all');
+      assert.equal(connection.stats().strayReplies, strayReplies);
+      const wrong = { onProgress: 1 as never };
+      await assert.rejects(client.request('work', 1, wrong), { code: 'ERR_INVALID_ARG_TYPE' });
     });
 
     it('in each of 1,000 clients of one connection, and gives each its own', async () => {

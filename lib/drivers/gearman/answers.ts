@@ -1,6 +1,6 @@
 import type { Outcome } from '../../driver.ts';
 import type { MillraceError, RemoteError } from '../../errors.ts';
-import { failureText, isPart, type ReplyPacket } from '../../packet.ts';
+import { failureText, isPart, isProgress, progressText, type ReplyPacket } from '../../packet.ts';
 import { packet, Type } from './packets.ts';
 
 /** How much of an answer that can't be read is shown. */
@@ -31,11 +31,12 @@ function failure(handle: string, error: RemoteError): Buffer[] {
 }
 
 /**
- * The packets that say a part of a reply: its data, and before the first ones none at all. Who has had parts before knows by such an empty
+ * The packets that say how far the work on a request is, or a part of its reply: its data, and before the first ones none at all. Who has had parts before knows by such an empty
  * packet that another worker has begun anew; to others it says nothing.
  */
 export function partialAnswer(handle: string, text: string): Buffer[] {
   const part: unknown = JSON.parse(text);
+  if (isProgress(part)) return [packet(Type.WORK_STATUS, handle, String(part.done), String(part.total))];
   if (!isPart(part)) return [];
   const data = packet(Type.WORK_DATA, handle, JSON.stringify(part.data));
   return part.part === 0 ? [packet(Type.WORK_DATA, handle, ''), data] : [data];
@@ -45,6 +46,13 @@ export function partialAnswer(handle: string, text: string): Buffer[] {
 export function partOf(id: string, part: number, data: Buffer): string | undefined {
   const text = data.toString();
   return isJson(text) ? `{"id":${JSON.stringify(id)},"run":"gearman","part":${part},"data":${text}}` : undefined;
+}
+
+/** How far the work on a request is, in JSON, as its worker says it in two arguments; nothing where these are no numbers. */
+export function progressOf(id: string, data: Buffer): string | undefined {
+  const [done = '', total = ''] = data.toString().split('\0');
+  const areNumbers = [done, total].every((text) => /^\d+$/.test(text));
+  return areNumbers ? progressText(id, Number(done), Number(total)) : undefined;
 }
 
 /** The reply to a request, in JSON, that another worker has begun on when parts of its reply had come. */

@@ -82,7 +82,7 @@ class GearmanConnection implements DriverConnection {
     return this.#requests.open({ onReplies, onLost });
   }
 
-  /** Only who holds a job can say anything of it: parts of its reply. */
+  /** Only who holds a job can say anything of it: how far it is, and parts of its reply. */
   async reply(replies: readonly Reply[]): Promise<void> {
     const saying = replies.map(({ channel, text }) => {
       const job = jobOf(channel);

@@ -3,7 +3,7 @@ import type { Inbox } from '../../driver.ts';
 import type { MillraceError } from '../../errors.ts';
 import { LONGEST_TIMER } from '../../options.ts';
 import { endText, failureText, REPLIES } from '../../packet.ts';
-import { failedReplyOf, interruptedReplyOf, partOf, replyOf, unaskedReplyOf } from './answers.ts';
+import { failedReplyOf, interruptedReplyOf, partOf, progressOf, replyOf, unaskedReplyOf } from './answers.ts';
 import { ForegroundJob, type Question } from './foreground-job.ts';
 import type { Links } from './links.ts';
 import { argumentsIn, type Packet, packet, Type } from './packets.ts';
@@ -101,10 +101,15 @@ export class Requests {
     // What is said of one that is not awaited any more.
     if (!job) return;
     if (type === Type.WORK_WARNING) job.warning = rest.toString();
+    else if (type === Type.WORK_STATUS) this.#tell(job, progressOf(job.id, rest));
     else if (type === Type.WORK_DATA) this.#take(job, rest);
     else if (type === Type.WORK_COMPLETE) this.#complete(job, rest);
     else if (type === Type.WORK_FAIL) this.#answer(job, failedReplyOf(job.id, job.warning));
     else if (type === Type.WORK_EXCEPTION) this.#answer(job, failedReplyOf(job.id, rest.toString()));
+  }
+
+  #tell(job: ForegroundJob, progress: string | undefined): void {
+    if (job.isWanted && progress !== undefined) this.#reply(progress);
   }
 
   /** Takes a part of a reply, or the empty one before the first. Where none is asked for it is but known that there was one. */

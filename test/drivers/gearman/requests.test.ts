@@ -9,6 +9,7 @@ import {
   DeliveryStream,
   type MillraceError,
   ReplyTransform,
+  type Request,
   RequestDuplex,
   serve,
 } from '../../../lib/index.ts';
@@ -53,6 +54,20 @@ describe('requests over Gearman', () => {
     for (const value of [undefined, null, 0, '', 'żółć 🦊 \0', [], { a: { b: [null] } }, 'x'.repeat(1_000_000)]) {
       assert.deepEqual(await client.request('echo', value), value);
     }
+  });
+
+  it('are told of how far the work is, by the packet that Gearman has for it', async () => {
+    const heard: unknown[] = [];
+    const work = async (_value: unknown, request: Request): Promise<number> => {
+      request.progress(3, 4);
+      await until(() => heard.length === 1);
+      return 4;
+    };
+    open(serve(queue, { work }, { connection }));
+    const client = open(new Client(queue, { connection }));
+    const onProgress = (done: number, total: number): void => void heard.push([done, total]);
+    assert.equal(await client.request('work', 1, { onProgress }), 4);
+    assert.deepEqual(heard, [[3, 4]]);
   });
 
   it('fail with the name, the message and the code of what a handler has thrown', async () => {
