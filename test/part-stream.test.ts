@@ -710,7 +710,8 @@ describe('PartStream', () => {
     const parts: unknown[] = [];
     for await (const part of client.requestStream('upTo', 500)) {
       parts.push(part);
-      if (parts.length % 100 === 0) await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+      // Not at the end: who closes while the connection is broken leaves a mailbox that expires.
+      if (parts.length % 100 === 50) await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
     }
     assert.deepEqual(parts, numbers(500));
     await client.close();
