@@ -100,7 +100,7 @@ local settled, wanted,`,
   {
     name: 'charges what nobody has handed over as it is taken',
     change: [
-      ["ARGV[6] ~= '0' and kind == 'q'", 'true'],
+      ["ARGV[6] ~= '0' and kind ~= 'a'", 'true'],
       ["ARGV[4] .. ' ' .. ARGV[6])", "ARGV[4] .. ' 1')"],
     ],
   },

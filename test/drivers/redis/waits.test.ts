@@ -53,6 +53,15 @@ describe('who waits for redis', () => {
     assert.deepEqual(textsOf(await consumer.receive(2)), ['c']);
   });
 
+  it('has what comes again before what came behind the item that it has waited for', async () => {
+    const receiving = consumer.receive(10);
+    await waiting();
+    await redis.multi().lpush(queue, 'a', 'b').rpush(`{${queue}}:again`, '1 0 x').exec();
+    assert.deepEqual(textsOf(await receiving), ['a']);
+    assert.deepEqual(textsOf(await consumer.receive(10)), ['x']);
+    assert.deepEqual(textsOf(await consumer.receive(10)), ['b']);
+  });
+
   it('has what comes again, though it came while nobody asked', async () => {
     const receiving = consumer.receive(10);
     await waiting();
