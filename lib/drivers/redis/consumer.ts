@@ -303,6 +303,8 @@ export class RedisConsumer implements Consumer {
 
   async #sayWait(client: BlockingClient, milliseconds: number, take: Take): Promise<Buffer | number | null> {
     if (this.#isAboutToWait) await new Promise(setImmediate);
+    // What has not begun can't be cut short.
+    if (this.#waiting?.signal.aborted) return null;
     const say = (redis: Redis): void => {
       if (this.#isAboutToWait && this.#canGoAlong) this.#turn(redis);
       this.#isAboutToWait = false;

@@ -106,6 +106,23 @@ describe('who waits for redis', () => {
       assert.deepEqual(await receiving, []);
     });
 
+    it('does not begin to wait when it is cancelled at that moment', async () => {
+      const [next] = (await step('a', consumer.receive(10))) as [Promise<readonly Held[]>];
+      const [receiving] = (await step('b', next)) as [Promise<readonly Held[]>];
+      consumer.cancel();
+      await receiving;
+      await ask('c');
+      const [held] = await consumer.receive(10);
+      await redis.config('RESETSTAT');
+      // Before what the wait is put off by.
+      setImmediate(() => consumer.cancel());
+      const waitingAgain = consumer.receive(10);
+      const answered = answer(held as Held);
+      assert.deepEqual(await waitingAgain, []);
+      assert.equal(await answered, true);
+      assert.doesNotMatch(await redis.info('commandstats'), /cmdstat_blmove/);
+    });
+
     it('is heard though the connection breaks with which it waits', async () => {
       let receiving = consumer.receive(10);
       for (const n of numbers(20)) {
