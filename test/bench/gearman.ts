@@ -1,6 +1,7 @@
 import { GearmanServer } from '../support/gearman.ts';
 import { gearman, RAW } from './gearman-cases.ts';
-import { run, runInRounds } from './run.ts';
+import { type Rounds, roundsOf, run, runInRounds } from './run.ts';
+import type { Section } from './section.ts';
 import { median, ratio, spread, table } from './table.ts';
 import type { Figures } from './throughput.ts';
 
@@ -8,7 +9,7 @@ import type { Figures } from './throughput.ts';
 export const GEARMAN_JOBS = 2000;
 
 /** Has jobs pushed to a gearmand and worked off in every way, and gives the table of it. */
-export async function measureGearman(rounds: number): Promise<string> {
+export async function measureGearman(rounds: Rounds): Promise<Section> {
   await using server = await GearmanServer.start();
   const names = Object.keys(gearman);
   const figures = await runInRounds('gearman', rounds, names, async (name) => {
@@ -22,5 +23,5 @@ export async function measureGearman(rounds: number): Promise<string> {
     const own = times[index] ?? [];
     return [name, median(own).toFixed(0), spread(own), ratio(own, times[names.indexOf(RAW)])];
   });
-  return table(['case', 'ms', 'min–max', 'to raw'], rows);
+  return { text: table(['case', 'ms', 'min–max', 'to raw'], rows), rounds: roundsOf(figures) };
 }

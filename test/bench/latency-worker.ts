@@ -1,4 +1,7 @@
-/** Sends jobs, each when the one before is settled, and prints how long they took: `latency-worker.ts <case> <url> <count>`. */
+/**
+ * Sends jobs, each when the one before is settled, and prints how long they took: `latency-worker.ts <case> <url> <count>
+ * <milliseconds to warm up for>`.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { connect, DeliveryStream, PullStream, PushStream } from 'millrace';
@@ -8,9 +11,6 @@ import { RawConsumer, type RawParcel } from './raw-consumer.ts';
 import { percentile } from './table.ts';
 
 const QUEUE = 'latency';
-
-/** How many are sent before those that count: the compiler needs them. */
-const WARM_UP = 10_000;
 
 /** A producer, and a consumer that calls back for each job that comes. */
 interface Line extends AsyncDisposable {
@@ -132,7 +132,7 @@ const lines: Record<string, (url: string, arrived: Arrived) => Line | Promise<Li
   deliveries: deliveryLine,
 };
 
-const [name = '', url = '', count = ''] = process.argv.slice(2);
+const [name = '', url = '', count = '', warmUp = ''] = process.argv.slice(2);
 const open = lines[name];
 if (!open) throw new Error(`no such case: ${name}`);
 let arrived: Arrived = nothing;
@@ -154,7 +154,8 @@ async function send(id: number): Promise<{ came: number; settled: number }> {
   return times;
 }
 
-for (let id = 0; id < WARM_UP; id += 1) await send(id);
+const warm = performance.now() + Number(warmUp);
+for (let id = 0; performance.now() < warm; id += 1) await send(id);
 const came: number[] = [];
 const settled: number[] = [];
 for (let id = 0; id < Number(count); id += 1) {

@@ -1,5 +1,7 @@
 import type { RedisServer } from '../support/redis.ts';
-import { run, runInRounds } from './run.ts';
+import { type Rounds, roundsOf, run, runInRounds } from './run.ts';
+import type { Section } from './section.ts';
+import type { Sizes } from './settings.ts';
 import { median, ratio, spread, table } from './table.ts';
 
 /** Percentiles of the time from `send()` to the consumer's handler, and to when the job is settled for good; in microseconds. */
@@ -21,41 +23,48 @@ const deliveries = {
   deliveries: "send() → on('data') → ack()",
 };
 
-/** Sends `count` jobs one at a time through an empty queue, and gives the table of how long they took. */
-export async function measureLatency(server: RedisServer, rounds: number, count: number): Promise<string> {
-  const measured = await measure('latency', values, server, rounds, count);
+/** How often, and how much. */
+export interface LatencyExtent {
+  readonly server: RedisServer;
+  readonly rounds: Rounds;
+  readonly sizes: Sizes;
+}
+
+/** Sends jobs one at a time through an empty queue, and gives the table of how long they took. */
+export async function measureLatency(extent: LatencyExtent): Promise<Section> {
+  const { measured, rounds } = await measure('latency', values, extent);
   const rows = measured.map(({ cells }) => cells);
-  return table(['case', 'p50 µs', 'min–max', 'to raw', 'p99 µs'], rows);
+  return { text: table(['case', 'p50 µs', 'min–max', 'to raw', 'p99 µs'], rows), rounds };
 }
 
 /** The same with jobs that are settled, each before the next one is sent. */
-export async function measureDeliveryLatency(server: RedisServer, rounds: number, count: number): Promise<string> {
-  const measured = await measure('latency of deliveries', deliveries, server, rounds, count);
+export async function measureDeliveryLatency(extent: LatencyExtent): Promise<Section> {
+  const { measured, rounds } = await measure('latency of deliveries', deliveries, extent);
   const rows = measured.map(({ cells, settled }) => [
     ...cells,
     median(settled).toFixed(0),
     ratio(settled, measured[0]?.settled),
   ]);
-  return table(['case', 'p50 µs', 'min–max', 'to raw', 'p99 µs', 'settled: p50 µs', 'to raw'], rows);
+  const head = ['case', 'p50 µs', 'min–max', 'to raw', 'p99 µs', 'settled: p50 µs', 'to raw'];
+  return { text: table(head, rows), rounds };
 }
 
 async function measure(
   group: string,
   names: Record<string, string>,
-  server: RedisServer,
-  rounds: number,
-  count: number,
-): Promise<{ cells: string[]; settled: number[] }[]> {
+  { server, rounds, sizes: { latencyCount, latencyWarmUp } }: LatencyExtent,
+): Promise<{ measured: { cells: string[]; settled: number[] }[]; rounds: number }> {
   const latencies = await runInRounds(group, rounds, Object.keys(names), async (name) => {
     await server.client().flushall();
-    return run<Latency>('latency-worker.ts', [name, server.url, count]);
+    return run<Latency>('latency-worker.ts', [name, server.url, latencyCount, latencyWarmUp]);
   });
   const medians = latencies.map((round) => round.map(({ p50 }) => p50));
-  return Object.values(names).map((name, index) => {
+  const measured = Object.values(names).map((name, index) => {
     const taken = latencies[index] ?? [];
     const p50 = medians[index] ?? [];
     const p99 = taken.map((latency) => latency.p99);
     const cells = [name, median(p50).toFixed(0), spread(p50), ratio(p50, medians[0]), median(p99).toFixed(0)];
     return { cells, settled: taken.map(({ settled }) => settled) };
   });
+  return { measured, rounds: roundsOf(latencies) };
 }

@@ -1,5 +1,6 @@
 import type { RedisServer } from '../support/redis.ts';
 import { run } from './run.ts';
+import type { Section } from './section.ts';
 import { table } from './table.ts';
 
 /** What a run took: seconds, and MB of memory before it and at its peak. */
@@ -14,7 +15,7 @@ const QUEUE = 'memory';
 const names = { push: 'fast source → PushStream', pull: 'PullStream → slow pipe' };
 
 /** Pushes `count` jobs while another process pulls them more slowly, and gives the table of what memory each took. */
-export async function measureMemory(server: RedisServer, count: number): Promise<string> {
+export async function measureMemory(server: RedisServer, count: number): Promise<Section> {
   process.stderr.write('memory\n');
   const failed = new AbortController();
   const works = Object.entries(names).map(async ([work, name]) => {
@@ -22,7 +23,8 @@ export async function measureMemory(server: RedisServer, count: number): Promise
     return [name, ...[figures.seconds.toFixed(1), figures.loaded.toFixed(0), figures.rss.toFixed(0)]];
   });
   try {
-    return table(['process', 'seconds', 'RSS MB at start', 'peak RSS MB'], await Promise.all(works));
+    const rows = await Promise.all(works);
+    return { text: table(['process', 'seconds', 'RSS MB at start', 'peak RSS MB'], rows), rounds: 1 };
   } finally {
     failed.abort();
   }

@@ -1,6 +1,7 @@
 /**
  * Asks, with so many requests in flight, for a while each, and prints how many round trips a second that made:
- * `requests-worker.ts <case> <url>`. Who answers is a process of its own, which this one starts: `… <case> <url> serve`.
+ * `requests-worker.ts <case> <url> <milliseconds to warm up for> <milliseconds to measure>`. Who answers is a process of its own, which
+ * this one starts: `… <case> <url> serve`.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,11 +11,7 @@ import { type Asker, exchanges } from './exchanges.ts';
 import { IN_FLIGHT, type RoundTrips } from './requests.ts';
 import { percentile } from './table.ts';
 
-/** For how long each is warmed up, and measured, in milliseconds. */
-const WARM_UP = 1000;
-const MEASURED = 1500;
-
-const [name = '', url = '', role = 'ask'] = process.argv.slice(2);
+const [name = '', url = '', warmUp = '', measured = ''] = process.argv.slice(2);
 const exchange = exchanges[name];
 if (!exchange) throw new Error(`no such case: ${name}`);
 
@@ -41,7 +38,7 @@ async function askFor(
   return { taken, lasted: performance.now() - start };
 }
 
-if (role === 'serve') {
+if (warmUp === 'serve') {
   await exchange.serve(url);
   process.stdout.write('ready\n');
 } else {
@@ -54,8 +51,8 @@ if (role === 'serve') {
   const rates: number[] = [];
   let latency: number[] = [];
   for (const inFlight of IN_FLIGHT) {
-    await askFor(WARM_UP, asker, inFlight);
-    const { taken, lasted } = await askFor(MEASURED, asker, inFlight);
+    await askFor(Number(warmUp), asker, inFlight);
+    const { taken, lasted } = await askFor(Number(measured), asker, inFlight);
     rates.push(taken.length / lasted);
     if (inFlight === 1) latency = taken;
   }

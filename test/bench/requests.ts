@@ -1,7 +1,9 @@
 import type { RedisServer } from '../support/redis.ts';
 import { exchanges, PEERS, RAW } from './exchanges.ts';
 import { NatsServer } from './nats-server.ts';
-import { run, runInRounds } from './run.ts';
+import { type Rounds, roundsOf, run, runInRounds } from './run.ts';
+import type { Section } from './section.ts';
+import type { Sizes } from './settings.ts';
 import { median, ratio, spread, table } from './table.ts';
 
 /** How many requests are in flight at a time. */
@@ -15,7 +17,12 @@ export interface RoundTrips {
 }
 
 /** Has requests answered in every way, and gives the table of it. */
-export async function measureRequests(server: RedisServer, rounds: number, hasPeers: boolean): Promise<string> {
+export async function measureRequests(
+  server: RedisServer,
+  rounds: Rounds,
+  { requestsWarmUp, requestsMeasured }: Sizes,
+  hasPeers: boolean,
+): Promise<Section> {
   await using nats = hasPeers ? await NatsServer.start() : undefined;
   const names = Object.entries(exchanges).flatMap(([name, { broker }]) => {
     if (PEERS.includes(name) && !hasPeers) return [];
@@ -24,7 +31,7 @@ export async function measureRequests(server: RedisServer, rounds: number, hasPe
   const measured = await runInRounds('requests', rounds, names, async (name) => {
     await server.client().flushall();
     const url = exchanges[name]?.broker === 'nats' ? (nats?.url ?? '') : server.url;
-    return run<RoundTrips>('requests-worker.ts', [name, url]);
+    return run<RoundTrips>('requests-worker.ts', [name, url, requestsWarmUp, requestsMeasured]);
   });
   const ratesOf = (name: string, at: number): number[] =>
     (measured[names.indexOf(name)] ?? []).map(({ rates }) => rates[at] ?? 0);
@@ -45,5 +52,6 @@ export async function measureRequests(server: RedisServer, rounds: number, hasPe
     return [name, ...cells, median(p50).toFixed(0), median(p99).toFixed(0)];
   });
   const titles = IN_FLIGHT.flatMap((count) => [`${count} in flight: thousand/s`, 'min–max', 'to raw', 'to Moleculer']);
-  return table(['case', ...titles, 'one alone: p50 µs', 'p99 µs'], rows);
+  const text = table(['case', ...titles, 'one alone: p50 µs', 'p99 µs'], rows);
+  return { text, rounds: roundsOf(measured) };
 }

@@ -21,17 +21,32 @@ export async function run<Figures>(
   return JSON.parse(stdout);
 }
 
+/** How often cases are run: at most `count` times, and no more often than `seconds` allow, but once. */
+export interface Rounds {
+  readonly count: number;
+  readonly seconds: number;
+}
+
 /** Runs each case once a round, so that what is compared runs side by side. Gives the figures of each case, by round. */
 export async function runInRounds<Figures>(
   group: string,
-  rounds: number,
+  { count, seconds }: Rounds,
   names: readonly string[],
   runCase: (name: string) => Promise<Figures>,
 ): Promise<Figures[][]> {
   const figures: Figures[][] = names.map(() => []);
-  for (let round = 1; round <= rounds; round += 1) {
-    process.stderr.write(`${group}: round ${round} of ${rounds}\n`);
+  const start = performance.now();
+  for (let round = 1; round <= count; round += 1) {
+    process.stderr.write(`${group}: round ${round} of ${count}\n`);
     for (const [index, name] of names.entries()) figures[index]?.push(await runCase(name));
+    const taken = (performance.now() - start) / 1000;
+    // Another round would take as long as one of those before.
+    if (taken + taken / round > seconds) break;
   }
   return figures;
+}
+
+/** How many rounds there were. */
+export function roundsOf(figures: readonly (readonly unknown[])[]): number {
+  return figures[0]?.length ?? 0;
 }

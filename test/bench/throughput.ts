@@ -5,7 +5,8 @@ import * as draining from './deliveries.ts';
 import * as hopping from './hops.ts';
 import * as pulling from './pulls.ts';
 import * as pushing from './pushes.ts';
-import { run, runInRounds } from './run.ts';
+import { type Rounds, roundsOf, run, runInRounds } from './run.ts';
+import type { Section } from './section.ts';
 import { median, ratio, ratios, spread, table } from './table.ts';
 
 /** What a run took: seconds, seconds of CPU, and MB of memory at its peak. */
@@ -18,9 +19,11 @@ export interface Figures {
 /** How much is measured. */
 export interface Extent {
   readonly server: RedisServer;
-  readonly rounds: number;
+  readonly rounds: Rounds;
   /** How many jobs one run of a case moves, once it is warm. */
   readonly count: number;
+  /** How many it moves before that. */
+  readonly warmUp: number;
   /** Whether there are others to compare with. */
   readonly hasPeers: boolean;
 }
@@ -34,9 +37,6 @@ interface Base {
 /** What has been measured: for each case that was run, thousand items a second and what each run took, by round. */
 type Measured = Map<string, { readonly rates: readonly number[]; readonly runs: readonly Figures[] }>;
 
-/** How many jobs a process moves before it is measured: the compiler is at work for the first half a million. */
-const WARM_UP = 500_000;
-
 /** Peers are slower, and move only so much of what others do: what is compared is how many they move in a second. */
 const PEER_SHARE = 1 / 10;
 const PEERS: readonly string[] = [pushing.BULLMQ, draining.BULLMQ];
@@ -46,7 +46,7 @@ const WARM_QUEUE = `${QUEUE}-warm`;
 const SOURCE = 'source';
 
 /** Pushes jobs in every way, and gives the table of it. */
-export async function measurePushes(extent: Extent): Promise<string> {
+export async function measurePushes(extent: Extent): Promise<Section> {
   const redis = extent.server.client();
   const measured = await measure('push', extent, pushing.pushes, async (name, count) => {
     await redis.flushall();
@@ -59,11 +59,11 @@ export async function measurePushes(extent: Extent): Promise<string> {
     { name: pushing.RAW, title: 'to raw' },
     { name: pushing.RAW_ONCE, title: 'to numbered' },
   ];
-  return tableOf(pushing.pushes, measured, bases);
+  return sectionOf(pushing.pushes, measured, bases);
 }
 
 /** Pulls jobs in every way, and gives the table of it. */
-export async function measurePulls(extent: Extent): Promise<string> {
+export async function measurePulls(extent: Extent): Promise<Section> {
   await fillSource(extent);
   const measured = await measure('pull', extent, pulling.pulls, async (name) => {
     await copySource(extent);
@@ -71,11 +71,11 @@ export async function measurePulls(extent: Extent): Promise<string> {
     await checkNothingLeft(extent, name);
     return figures;
   });
-  return tableOf(pulling.pulls, measured, [{ name: pulling.RAW, title: 'to raw' }]);
+  return sectionOf(pulling.pulls, measured, [{ name: pulling.RAW, title: 'to raw' }]);
 }
 
 /** Has handlers work through a full queue in every way, and gives the table of it, and what was reached of what is aimed at. */
-export async function measureDeliveries(extent: Extent): Promise<string> {
+export async function measureDeliveries(extent: Extent): Promise<Section> {
   const redis = extent.server.client();
   await fillSource(extent);
   const measured = await measure('deliveries', extent, draining.deliveries, async (name, count) => {
@@ -92,11 +92,12 @@ export async function measureDeliveries(extent: Extent): Promise<string> {
   const toPeer = { name: draining.BULLMQ, title: 'to BullMQ' };
   const ours = Object.keys(draining.deliveries).filter((name) => name !== toRaw.name && name !== toPeer.name);
   const aims = [aimOf(measured, ours, toRaw, 0.85), aimOf(measured, ours, toPeer, 15)];
-  return `${tableOf(draining.deliveries, measured, [toRaw, toPeer])}\n\n${aims.join('\n')}`;
+  const { text, rounds } = sectionOf(draining.deliveries, measured, [toRaw, toPeer]);
+  return { text: `${text}\n\n${aims.join('\n')}`, rounds };
 }
 
 /** Moves jobs from one queue to another in every way, a handler between them, and gives the table of it. */
-export async function measureHops(extent: Extent): Promise<string> {
+export async function measureHops(extent: Extent): Promise<Section> {
   const redis = extent.server.client();
   const results = hopping.resultsOf(QUEUE);
   await fillSource(extent);
@@ -109,15 +110,15 @@ export async function measureHops(extent: Extent): Promise<string> {
     if (stored !== count) throw new Error(`${name} stored ${stored} results of ${count}`);
     return figures;
   });
-  return tableOf(hopping.hops, measured, [{ name: hopping.RAW, title: 'to raw' }]);
+  return sectionOf(hopping.hops, measured, [{ name: hopping.RAW, title: 'to raw' }]);
 }
 
 function sizeFor(name: string, count: number): number {
   return PEERS.includes(name) ? Math.ceil(count * PEER_SHARE) : count;
 }
 
-function runCase({ server, count }: Extent, name: string, queue: string): Promise<Figures> {
-  return run<Figures>('worker.ts', [name, server.url, queue, sizeFor(name, count), sizeFor(name, WARM_UP)]);
+function runCase({ server, count, warmUp }: Extent, name: string, queue: string): Promise<Figures> {
+  return run<Figures>('worker.ts', [name, server.url, queue, sizeFor(name, count), sizeFor(name, warmUp)]);
 }
 
 async function measure(
@@ -154,7 +155,7 @@ async function checkNothingLeft({ server }: Extent, name: string): Promise<void>
   if ((await server.client().exists(...lists)) > 0) throw new Error(`${name} left jobs behind`);
 }
 
-function tableOf(cases: Record<string, Case>, measured: Measured, bases: readonly Base[]): string {
+function sectionOf(cases: Record<string, Case>, measured: Measured, bases: readonly Base[]): Section {
   const titles = bases.map(({ title }) => title);
   const rows = Object.keys(cases).map((name) => {
     const { rates, runs } = measured.get(name) ?? { rates: [], runs: [] };
@@ -169,7 +170,8 @@ function tableOf(cases: Record<string, Case>, measured: Measured, bases: readonl
       Math.max(...runs.map(({ rss }) => rss)).toFixed(0),
     ];
   });
-  return table(['case', 'thousand items/s', 'min–max', ...titles, 'CPU µs/item', 'peak RSS MB'], rows);
+  const text = table(['case', 'thousand items/s', 'min–max', ...titles, 'CPU µs/item', 'peak RSS MB'], rows);
+  return { text, rounds: roundsOf([...measured.values()].map(({ runs }) => runs)) };
 }
 
 /** Says which cases are at least so many times as fast as another. */

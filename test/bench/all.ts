@@ -1,0 +1,75 @@
+import { writeFile } from 'node:fs/promises';
+import { RedisServer } from '../support/redis.ts';
+import { CONCURRENCY } from './case.ts';
+import { GEARMAN_JOBS, measureGearman } from './gearman.ts';
+import { measureDeliveryLatency, measureLatency } from './latency.ts';
+import { describeMachine } from './machine.ts';
+import { measureMemory } from './memory.ts';
+import { installPeers } from './peers.ts';
+import { measureRequests } from './requests.ts';
+import type { Rounds } from './run.ts';
+import type { Section } from './section.ts';
+import type { Settings } from './settings.ts';
+import { type Extent, measureDeliveries, measureHops, measurePulls, measurePushes } from './throughput.ts';
+
+/** One table: what is over it, which share of the time it may take, and how it is made. */
+interface Part {
+  readonly title: string;
+  readonly share: number;
+  measure(rounds: Rounds): Promise<Section>;
+}
+
+/** Measures all there is to measure, and prints a table as soon as it is there. */
+export async function measureAll(settings: Settings): Promise<void> {
+  const { quick, sizes, markdown } = settings;
+  const hasPeers = await installPeers();
+  await using server = await RedisServer.start();
+  const printed: string[] = [];
+  const print = async (title: string, text: string): Promise<void> => {
+    printed.push(`### ${title}\n\n${text}\n`);
+    console.log(`\n${printed.at(-1)?.trimEnd()}`);
+    if (markdown !== undefined) await writeFile(markdown, printed.join('\n'));
+  };
+  await print('Machine', await describeMachine(server));
+  for (const { title, share, measure } of partsOf(settings, server, hasPeers)) {
+    const { text, rounds } = await measure({ count: sizes.rounds, seconds: sizes.seconds * share });
+    const extent = `${rounds} ${rounds === 1 ? 'round' : 'rounds'}${quick ? ', quick: only a hint' : ''}`;
+    await print(`${title}; ${extent}`, text);
+  }
+}
+
+function partsOf({ sizes }: Settings, server: RedisServer, hasPeers: boolean): Part[] {
+  const { count, warmUp, memoryCount, latencyCount } = sizes;
+  const many = (rounds: Rounds): Extent => ({ server, rounds, count, warmUp, hasPeers });
+  const fewerCount = Math.ceil(count / 2);
+  const fewer = (rounds: Rounds): Extent => ({ ...many(rounds), count: fewerCount });
+  const latency = (rounds: Rounds) => ({ server, rounds, sizes });
+  const thousands = (number: number): string => number.toLocaleString('en');
+  const jobs = (number: number): string => `${thousands(number)} jobs of about 120 bytes`;
+  const handled = `${jobs(fewerCount)}, ${CONCURRENCY} asynchronous handlers at a time`;
+  const singly = `${thousands(latencyCount)} jobs one at a time`;
+  const gearman = `Gearman: ${thousands(GEARMAN_JOBS)} jobs pushed, then worked off`;
+  return [
+    { title: `Push: ${jobs(count)}`, share: 0.15, measure: (rounds) => measurePushes(many(rounds)) },
+    { title: `Pull: ${jobs(count)}`, share: 0.14, measure: (rounds) => measurePulls(many(rounds)) },
+    { title: `Deliveries: ${handled}`, share: 0.22, measure: (rounds) => measureDeliveries(fewer(rounds)) },
+    { title: `Hops: ${handled}`, share: 0.06, measure: (rounds) => measureHops(fewer(rounds)) },
+    { title: `Latency: ${singly}`, share: 0.14, measure: (rounds) => measureLatency(latency(rounds)) },
+    {
+      title: `Latency of deliveries: ${singly}`,
+      share: 0.08,
+      measure: (rounds) => measureDeliveryLatency(latency(rounds)),
+    },
+    {
+      title: 'Requests: jobs of about 120 bytes',
+      share: 0.14,
+      measure: (rounds) => measureRequests(server, rounds, sizes, hasPeers),
+    },
+    { title: gearman, share: 0.03, measure: measureGearman },
+    {
+      title: `Memory: ${thousands(memoryCount)} jobs, both at once`,
+      share: 0.04,
+      measure: () => measureMemory(server, memoryCount),
+    },
+  ];
+}

@@ -1,0 +1,96 @@
+import { parseArgs } from 'node:util';
+
+/** What a user may write. */
+export const USAGE = 'Usage: npm run bench -- [--quick] [--rounds N] [--count N] [--markdown FILE] [--svg FILE]';
+
+/** How much is measured. */
+export interface Sizes {
+  /** How often each case is run at most. */
+  readonly rounds: number;
+  /** How many jobs one run of a case moves, once it is warm. */
+  readonly count: number;
+  /** How many it moves before that: the compiler is at work for the first half a million. */
+  readonly warmUp: number;
+  readonly memoryCount: number;
+  readonly latencyCount: number;
+  /** For how long jobs are sent before those whose latency counts, in milliseconds. */
+  readonly latencyWarmUp: number;
+  /** For how long requests are asked before those that count, and for how long those that do, in milliseconds. */
+  readonly requestsWarmUp: number;
+  readonly requestsMeasured: number;
+  /** How long all tables may take together, about: a table whose share is used up has fewer rounds, at least one. */
+  readonly seconds: number;
+}
+
+/** What a command line asks for. */
+export interface Settings {
+  readonly quick: boolean;
+  readonly sizes: Sizes;
+  /** The file that the tables are written to, too. */
+  readonly markdown: string | undefined;
+  /** The file that the chart is written to. */
+  readonly svg: string | undefined;
+}
+
+const usual: Sizes = {
+  rounds: 5,
+  count: 1_000_000,
+  warmUp: 500_000,
+  memoryCount: 1_000_000,
+  latencyCount: 1000,
+  latencyWarmUp: 1000,
+  requestsWarmUp: 700,
+  requestsMeasured: 1000,
+  seconds: 900,
+};
+
+const quick: Sizes = {
+  rounds: 2,
+  count: 100_000,
+  warmUp: 50_000,
+  memoryCount: 100_000,
+  latencyCount: 100,
+  latencyWarmUp: 150,
+  requestsWarmUp: 150,
+  requestsMeasured: 200,
+  seconds: 120,
+};
+
+const options = {
+  quick: { type: 'boolean' },
+  rounds: { type: 'string' },
+  count: { type: 'string' },
+  markdown: { type: 'string' },
+  svg: { type: 'string' },
+} as const;
+
+/** Reads the arguments of a command line. Throws where one is unknown or out of range, and says what is allowed. */
+export function settingsFrom(args: readonly string[]): Settings {
+  try {
+    const { values } = parseArgs({ args: [...args], options });
+    const sizes = values.quick ? quick : usual;
+    return {
+      quick: values.quick ?? false,
+      sizes: {
+        ...sizes,
+        rounds: positive('--rounds', values.rounds) ?? sizes.rounds,
+        count: positive('--count', values.count) ?? sizes.count,
+      },
+      markdown: fileName('--markdown', values.markdown),
+      svg: fileName('--svg', values.svg),
+    };
+  } catch (error) {
+    throw new RangeError(`${(error as Error).message}\n${USAGE}`, { cause: error });
+  }
+}
+
+function positive(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new RangeError(`${name} takes a whole number of 1 or more, not "${text}"`);
+  return Number(text);
+}
+
+function fileName(name: string, text: string | undefined): string | undefined {
+  if (text === '') throw new RangeError(`${name} takes the name of a file`);
+  return text;
+}
