@@ -22,7 +22,7 @@ interface Part {
 /** Measures all there is to measure, and prints a table as soon as it is there. */
 export async function measureAll(settings: Settings): Promise<void> {
   const { quick, sizes, markdown } = settings;
-  const hasPeers = await installPeers();
+  await installPeers();
   await using server = await RedisServer.start();
   const printed: string[] = [];
   const print = async (title: string, text: string): Promise<void> => {
@@ -31,16 +31,16 @@ export async function measureAll(settings: Settings): Promise<void> {
     if (markdown !== undefined) await writeFile(markdown, printed.join('\n'));
   };
   await print('Machine', await describeMachine(server));
-  for (const { title, share, measure } of partsOf(settings, server, hasPeers)) {
+  for (const { title, share, measure } of partsOf(settings, server)) {
     const { text, rounds } = await measure({ count: sizes.rounds, seconds: sizes.seconds * share });
     const extent = `${rounds} ${rounds === 1 ? 'round' : 'rounds'}${quick ? ', quick: only a hint' : ''}`;
     await print(`${title}; ${extent}`, text);
   }
 }
 
-function partsOf({ sizes }: Settings, server: RedisServer, hasPeers: boolean): Part[] {
+function partsOf({ sizes }: Settings, server: RedisServer): Part[] {
   const { count, warmUp, memoryCount, latencyCount } = sizes;
-  const many = (rounds: Rounds): Extent => ({ server, rounds, count, warmUp, hasPeers });
+  const many = (rounds: Rounds): Extent => ({ server, rounds, count, warmUp });
   const fewerCount = Math.ceil(count / 2);
   const fewer = (rounds: Rounds): Extent => ({ ...many(rounds), count: fewerCount });
   const latency = (rounds: Rounds) => ({ server, rounds, sizes });
@@ -63,7 +63,7 @@ function partsOf({ sizes }: Settings, server: RedisServer, hasPeers: boolean): P
     {
       title: 'Requests: jobs of about 120 bytes',
       share: 0.14,
-      measure: (rounds) => measureRequests(server, rounds, sizes, hasPeers),
+      measure: (rounds) => measureRequests(server, rounds, sizes),
     },
     { title: gearman, share: 0.03, measure: measureGearman },
     {

@@ -1,6 +1,13 @@
 import type { EventEmitter } from 'node:events';
-import { type Case, CONCURRENCY, check, type Job, job, turn } from './case.ts';
+import { CONCURRENCY, check, type Job, job, turn } from './case.ts';
+import { BATCH, type Peer, sendInLanes } from './peer.ts';
 import { requirePeer } from './peers.ts';
+
+interface Addition {
+  readonly name: string;
+  readonly data: Job;
+  readonly opts: { readonly removeOnComplete: boolean };
+}
 
 /** What of BullMQ is used. */
 interface BullMq {
@@ -8,42 +15,30 @@ interface BullMq {
     name: string,
     options: { connection: { url: string } },
   ) => {
-    addBulk(jobs: readonly { name: string; data: Job; opts: { removeOnComplete: boolean } }[]): Promise<unknown>;
+    add(name: string, data: Job, opts: Addition['opts']): Promise<unknown>;
+    addBulk(jobs: readonly Addition[]): Promise<unknown>;
     close(): Promise<void>;
   };
   readonly Worker: new (
     name: string,
     processor: (job: { readonly data: Job }) => Promise<void>,
     options: { connection: { url: string }; concurrency: number },
-  ) => EventEmitter & { close(): Promise<void> };
+  ) => EventEmitter & { waitUntilReady(): Promise<unknown>; close(): Promise<void> };
 }
 
-const BATCH = 128;
+const opts = { removeOnComplete: true };
 
-/** The list in which its jobs wait. */
-export function bullList(queue: string): string {
-  return `bull:${queue}:wait`;
-}
-
-/** Adds the jobs in batches as large as those of others, two on their way at a time. */
-export const addInBulk: Case = async (url, queue, count) => {
-  const { Queue } = requirePeer<BullMq>('bullmq');
-  const target = new Queue(queue, { connection: { url } });
-  const opts = { removeOnComplete: true };
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    while (next < count) {
-      const batch: Parameters<typeof target.addBulk>[0][number][] = [];
-      for (let i = 0; i < BATCH && next < count; i += 1) batch.push({ name: 'job', data: job(next++), opts });
-      await target.addBulk(batch);
-    }
-  };
-  await Promise.all([lane(), lane()]);
+/** Adds the jobs in batches as large as those of others. */
+async function push(url: string, queue: string, count: number): Promise<void> {
+  const target = new (requirePeer<BullMq>('bullmq').Queue)(queue, { connection: { url } });
+  await sendInLanes(count, 2, BATCH, (first, size) =>
+    target.addBulk(Array.from({ length: size }, (_, index) => ({ name: 'job', data: job(first + index), opts }))),
+  );
   await target.close();
-};
+}
 
 /** Works through jobs that are there already; done when the last is known to be completed. */
-export const workThrough: Case = async (url, queue, count) => {
+async function drain(url: string, queue: string, count: number): Promise<void> {
   const { Worker } = requirePeer<BullMq>('bullmq');
   let sum = 0;
   let completed = 0;
@@ -62,4 +57,25 @@ export const workThrough: Case = async (url, queue, count) => {
   });
   await worker.close();
   check(sum, count);
+}
+
+export const bullMq: Peer = {
+  share: 1 / 20,
+  push: { name: `BullMQ addBulk(), ${BATCH}, two in flight, removeOnComplete`, run: push },
+  drain: { name: `BullMQ Worker, concurrency ${CONCURRENCY}`, run: drain },
+  waiting: (redis, queue) => redis.llen(`bull:${queue}:wait`),
+  line: {
+    name: 'BullMQ add() → Worker',
+    async open(url, queue, arrived) {
+      const { Queue, Worker } = requirePeer<BullMq>('bullmq');
+      const connection = { url };
+      const producer = new Queue(queue, { connection });
+      const consumer = new Worker(queue, async ({ data }) => arrived(data.id), { connection, concurrency: 1 });
+      await consumer.waitUntilReady();
+      return {
+        send: (value) => producer.add('job', value, opts),
+        close: () => Promise.all([producer.close(), consumer.close()]),
+      };
+    },
+  },
 };

@@ -1,5 +1,5 @@
 import { AckStream, connect, type Delivery, DeliveryStream, work } from 'millrace';
-import { workThrough } from './bullmq.ts';
+import { peerDeliveries } from './all-peers.ts';
 import { type Case, CONCURRENCY, check, type Job, turn } from './case.ts';
 import { RawConsumer, type RawItem } from './raw-consumer.ts';
 
@@ -100,12 +100,11 @@ async function drainByForAwait(url: string, queue: string, count: number): Promi
 }
 
 export const RAW = 'raw: the same scripts, 256 at a time';
-export const BULLMQ = 'BullMQ Worker';
 
 export const deliveries: Record<string, Case> = {
   [RAW]: drainRaw,
   'DeliveryStream → AckStream': drainByAckStream,
   'work()': drainByWork,
   'for await, ack()': drainByForAwait,
-  [BULLMQ]: workThrough,
+  ...peerDeliveries,
 };

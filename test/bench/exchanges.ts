@@ -3,6 +3,7 @@ import { Client, connect, serve } from 'millrace';
 import { QueueKeys } from '../../lib/drivers/redis/keys.ts';
 import { scripts } from '../../lib/drivers/redis/scripts/index.ts';
 import type { Job } from './case.ts';
+import { placeOf } from './peer.ts';
 import { requirePeer } from './peers.ts';
 import { RawConsumer } from './raw-consumer.ts';
 
@@ -199,11 +200,6 @@ function prepareNest(): void {
   requirePeer<{ Logger: { overrideLogger(yes: boolean): void } }>('@nestjs/common').Logger.overrideLogger(false);
 }
 
-function placeOf(url: string): { host: string; port: number } {
-  const { hostname, port } = new URL(url);
-  return { host: hostname, port: Number(port) };
-}
-
 /** What of the NATS client is used. */
 interface Nats {
   connect(options: { servers: string }): Promise<{
@@ -250,4 +246,9 @@ export const exchanges: Record<string, Exchange> = {
   'NATS core': nats,
 };
 
-export const PEERS: readonly string[] = ['Moleculer', 'NestJS over Redis', 'NATS core'];
+/** Which package each of the others needs. */
+export const PEERS: Record<string, string> = {
+  Moleculer: 'moleculer',
+  'NestJS over Redis': '@nestjs/microservices',
+  'NATS core': '@nats-io/transport-node',
+};

@@ -5,8 +5,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { connect, DeliveryStream, PullStream, PushStream } from 'millrace';
+import { peerOf } from './all-peers.ts';
 import { type Job, job } from './case.ts';
 import type { Latency } from './latency.ts';
+import type { Peer } from './peer.ts';
 import { RawConsumer, type RawParcel } from './raw-consumer.ts';
 import { percentile } from './table.ts';
 
@@ -123,6 +125,16 @@ function streamLineOf(connection: ReturnType<typeof connect>): Line {
   };
 }
 
+async function peerLine({ line }: Peer, url: string, arrived: Arrived): Promise<Line> {
+  const { send, close } = await line.open(url, QUEUE, (id) => arrived(id, nothing));
+  return {
+    send: (value) => send(value as Job),
+    async [Symbol.asyncDispose]() {
+      await close();
+    },
+  };
+}
+
 const lines: Record<string, (url: string, arrived: Arrived) => Line | Promise<Line>> = {
   raw: rawLine,
   'raw-numbered': rawNumberedLine,
@@ -133,7 +145,8 @@ const lines: Record<string, (url: string, arrived: Arrived) => Line | Promise<Li
 };
 
 const [name = '', url = '', count = '', warmUp = ''] = process.argv.slice(2);
-const open = lines[name];
+const peer = peerOf(name);
+const open = peer ? (...to: [string, Arrived]) => peerLine(peer, ...to) : lines[name];
 if (!open) throw new Error(`no such case: ${name}`);
 let arrived: Arrived = nothing;
 await using line = await open(url, (id, settle) => arrived(id, settle));

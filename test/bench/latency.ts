@@ -1,4 +1,6 @@
 import type { RedisServer } from '../support/redis.ts';
+import { allPeers, canRun } from './all-peers.ts';
+import { bullMq } from './bullmq.ts';
 import { type Rounds, roundsOf, run, runInRounds } from './run.ts';
 import type { Section } from './section.ts';
 import type { Sizes } from './settings.ts';
@@ -16,6 +18,7 @@ const values = {
   'raw-numbered': 'raw: the same script → BLMPOP',
   raw: 'raw LPUSH → BLMPOP',
   streams: "send() → on('data')",
+  ...Object.fromEntries(Object.values(allPeers).map(({ line }) => [line.name, line.name])),
 };
 const deliveries = {
   'raw-scripts': 'raw: the same scripts, and BLMOVE',
@@ -33,8 +36,10 @@ export interface LatencyExtent {
 /** Sends jobs one at a time through an empty queue, and gives the table of how long they took. */
 export async function measureLatency(extent: LatencyExtent): Promise<Section> {
   const { measured, rounds } = await measure('latency', values, extent);
-  const rows = measured.map(({ cells }) => cells);
-  return { text: table(['case', 'p50 µs', 'min–max', 'to raw', 'p99 µs'], rows), rounds };
+  const names = Object.values(values);
+  const toPeer = measured[names.indexOf(bullMq.line.name)]?.p50;
+  const rows = measured.map(({ cells, p50 }) => [...cells, p50.length > 0 ? ratio(p50, toPeer) : '']);
+  return { text: table(['case', 'p50 µs', 'min–max', 'to raw', 'p99 µs', 'to BullMQ'], rows), rounds };
 }
 
 /** The same with jobs that are settled, each before the next one is sent. */
@@ -53,18 +58,20 @@ async function measure(
   group: string,
   names: Record<string, string>,
   { server, rounds, sizes: { latencyCount, latencyWarmUp } }: LatencyExtent,
-): Promise<{ measured: { cells: string[]; settled: number[] }[]; rounds: number }> {
-  const latencies = await runInRounds(group, rounds, Object.keys(names), async (name) => {
+): Promise<{ measured: { cells: string[]; p50: number[]; settled: number[] }[]; rounds: number }> {
+  const cases = Object.keys(names).filter(canRun);
+  const latencies = await runInRounds(group, rounds, cases, async (name) => {
     await server.client().flushall();
     return run<Latency>('latency-worker.ts', [name, server.url, latencyCount, latencyWarmUp]);
   });
   const medians = latencies.map((round) => round.map(({ p50 }) => p50));
-  const measured = Object.values(names).map((name, index) => {
-    const taken = latencies[index] ?? [];
-    const p50 = medians[index] ?? [];
+  const measured = Object.entries(names).map(([key, name]) => {
+    const taken = latencies[cases.indexOf(key)] ?? [];
+    const p50 = taken.map((latency) => latency.p50);
+    if (taken.length === 0) return { cells: [name, 'not installed', '', '', ''], p50, settled: [] };
     const p99 = taken.map((latency) => latency.p99);
     const cells = [name, median(p50).toFixed(0), spread(p50), ratio(p50, medians[0]), median(p99).toFixed(0)];
-    return { cells, settled: taken.map(({ settled }) => settled) };
+    return { cells, p50, settled: taken.map(({ settled }) => settled) };
   });
   return { measured, rounds: roundsOf(latencies) };
 }

@@ -17,28 +17,30 @@ export function requirePeer<T>(name: string): T {
   return createRequire(new URL('package.json', folder))(name);
 }
 
-/** Installs the peers unless they are there; gives whether they are now, and says why not. */
-export async function installPeers(): Promise<boolean> {
-  if (areInstalled()) return true;
+/** Installs the peers unless they are there, and says why not where it fails. */
+export async function installPeers(): Promise<void> {
+  if (dependencies().every(([name]) => isInstalled(name))) return;
   process.stderr.write('installing what to compare with\n');
   const options = { cwd: fileURLToPath(folder), timeout: TIME_LIMIT };
   try {
     await execute('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], options);
   } catch (error) {
-    process.stderr.write(`it can't be installed, so its rows stay empty: ${(error as Error).message}\n`);
+    process.stderr.write(`not all of it can be installed, so rows stay empty: ${(error as Error).message}\n`);
   }
-  return areInstalled();
 }
 
-function areInstalled(): boolean {
-  const { dependencies } = manifestOf('.');
+/** Whether a peer is there, in the version that is asked for. */
+export function isInstalled(peer: string): boolean {
+  const wanted = dependencies().find(([name]) => name === peer)?.[1];
   try {
-    return Object.entries(dependencies ?? {}).every(
-      ([name, version]) => manifestOf(`node_modules/${name}`).version === version,
-    );
+    return manifestOf(`node_modules/${peer}`).version === wanted;
   } catch {
     return false;
   }
+}
+
+function dependencies(): [name: string, version: string][] {
+  return Object.entries(manifestOf('.').dependencies ?? {});
 }
 
 function manifestOf(place: string): { version: string; dependencies?: Record<string, string> } {

@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream';
 import { Redis } from 'ioredis';
 import { connect, PullStream } from 'millrace';
+import { peerPulls } from './all-peers.ts';
 import { type Case, check } from './case.ts';
 
 const RAW_POP = 256;
@@ -73,4 +74,5 @@ export const pulls: Record<string, Case> = {
   "on('data')": pullByData,
   'pipe()': pullByPipe,
   'for await': pullByForAwait,
+  ...peerPulls,
 };

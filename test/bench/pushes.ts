@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { connect, PushStream } from 'millrace';
 import { QueueKeys } from '../../lib/drivers/redis/keys.ts';
 import { scripts } from '../../lib/drivers/redis/scripts/index.ts';
-import { addInBulk } from './bullmq.ts';
+import { peerPushes } from './all-peers.ts';
 import { type Case, job } from './case.ts';
 
 const RAW_BATCH = 128;
@@ -64,12 +64,11 @@ async function pushByPipeline(url: string, queue: string, count: number): Promis
 
 export const RAW = 'raw LPUSH 128, two in flight';
 export const RAW_ONCE = 'raw numbered script, 128, two in flight';
-export const BULLMQ = 'BullMQ addBulk()';
 
 export const pushes: Record<string, Case> = {
   [RAW]: pushRaw,
   [RAW_ONCE]: pushRawOnce,
   'write()': pushByWrite,
   'pipeline()': pushByPipeline,
-  [BULLMQ]: addInBulk,
+  ...peerPushes,
 };

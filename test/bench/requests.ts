@@ -1,6 +1,7 @@
 import type { RedisServer } from '../support/redis.ts';
 import { exchanges, PEERS, RAW } from './exchanges.ts';
 import { NatsServer } from './nats-server.ts';
+import { isInstalled } from './peers.ts';
 import { type Rounds, roundsOf, run, runInRounds } from './run.ts';
 import type { Section } from './section.ts';
 import type { Sizes } from './settings.ts';
@@ -21,11 +22,11 @@ export async function measureRequests(
   server: RedisServer,
   rounds: Rounds,
   { requestsWarmUp, requestsMeasured }: Sizes,
-  hasPeers: boolean,
 ): Promise<Section> {
-  await using nats = hasPeers ? await NatsServer.start() : undefined;
+  await using nats = isInstalled('@nats-io/transport-node') ? await NatsServer.start() : undefined;
   const names = Object.entries(exchanges).flatMap(([name, { broker }]) => {
-    if (PEERS.includes(name) && !hasPeers) return [];
+    const peer = PEERS[name];
+    if (peer !== undefined && !isInstalled(peer)) return [];
     return broker === 'nats' && !nats ? [] : [name];
   });
   const measured = await runInRounds('requests', rounds, names, async (name) => {

@@ -1,5 +1,6 @@
 import type { RedisServer } from '../support/redis.ts';
-import { bullList } from './bullmq.ts';
+import { canRun, peerOf } from './all-peers.ts';
+import { bullMq } from './bullmq.ts';
 import type { Case } from './case.ts';
 import * as draining from './deliveries.ts';
 import * as hopping from './hops.ts';
@@ -24,8 +25,6 @@ export interface Extent {
   readonly count: number;
   /** How many it moves before that. */
   readonly warmUp: number;
-  /** Whether there are others to compare with. */
-  readonly hasPeers: boolean;
 }
 
 /** What others are compared with, and how the column is headed that says so. */
@@ -37,9 +36,7 @@ interface Base {
 /** What has been measured: for each case that was run, thousand items a second and what each run took, by round. */
 type Measured = Map<string, { readonly rates: readonly number[]; readonly runs: readonly Figures[] }>;
 
-/** Peers are slower, and move only so much of what others do: what is compared is how many they move in a second. */
-const PEER_SHARE = 1 / 10;
-const PEERS: readonly string[] = [pushing.BULLMQ, draining.BULLMQ];
+const TO_BULLMQ = 'to BullMQ';
 
 const QUEUE = 'bench';
 const WARM_QUEUE = `${QUEUE}-warm`;
@@ -51,13 +48,14 @@ export async function measurePushes(extent: Extent): Promise<Section> {
   const measured = await measure('push', extent, pushing.pushes, async (name, count) => {
     await redis.flushall();
     const figures = await runCase(extent, name, QUEUE);
-    const stored = await redis.llen(PEERS.includes(name) ? bullList(QUEUE) : QUEUE);
+    const stored = (await peerOf(name)?.waiting(redis, QUEUE)) ?? (await redis.llen(QUEUE));
     if (stored !== count) throw new Error(`${name} stored ${stored} jobs of ${count}`);
     return figures;
   });
   const bases = [
     { name: pushing.RAW, title: 'to raw' },
     { name: pushing.RAW_ONCE, title: 'to numbered' },
+    { name: bullMq.push.name, title: TO_BULLMQ },
   ];
   return sectionOf(pushing.pushes, measured, bases);
 }
@@ -66,12 +64,16 @@ export async function measurePushes(extent: Extent): Promise<Section> {
 export async function measurePulls(extent: Extent): Promise<Section> {
   await fillSource(extent);
   const measured = await measure('pull', extent, pulling.pulls, async (name) => {
-    await copySource(extent);
+    await fillFor(extent, name);
     const figures = await runCase(extent, name, QUEUE);
     await checkNothingLeft(extent, name);
     return figures;
   });
-  return sectionOf(pulling.pulls, measured, [{ name: pulling.RAW, title: 'to raw' }]);
+  const bases = [
+    { name: pulling.RAW, title: 'to raw' },
+    { name: bullMq.drain.name, title: TO_BULLMQ },
+  ];
+  return sectionOf(pulling.pulls, measured, bases);
 }
 
 /** Has handlers work through a full queue in every way, and gives the table of it, and what was reached of what is aimed at. */
@@ -79,18 +81,17 @@ export async function measureDeliveries(extent: Extent): Promise<Section> {
   const redis = extent.server.client();
   await fillSource(extent);
   const measured = await measure('deliveries', extent, draining.deliveries, async (name, count) => {
-    if (PEERS.includes(name)) await runCase(extent, pushing.BULLMQ, QUEUE);
-    else await copySource(extent);
+    await fillFor(extent, name);
     await redis.del(`{${QUEUE}}:marks`);
     const figures = await runCase(extent, name, QUEUE);
     await checkNothingLeft(extent, name);
     const settled = Number(await redis.hget(`{${QUEUE}}:marks`, 'settled'));
-    if (!PEERS.includes(name) && settled !== count) throw new Error(`${name} settled ${settled} jobs of ${count}`);
+    if (!peerOf(name) && settled !== count) throw new Error(`${name} settled ${settled} jobs of ${count}`);
     return figures;
   });
   const toRaw = { name: draining.RAW, title: 'to raw' };
-  const toPeer = { name: draining.BULLMQ, title: 'to BullMQ' };
-  const ours = Object.keys(draining.deliveries).filter((name) => name !== toRaw.name && name !== toPeer.name);
+  const toPeer = { name: bullMq.drain.name, title: TO_BULLMQ };
+  const ours = Object.keys(draining.deliveries).filter((name) => name !== toRaw.name && !peerOf(name));
   const aims = [aimOf(measured, ours, toRaw, 0.85), aimOf(measured, ours, toPeer, 15)];
   const { text, rounds } = sectionOf(draining.deliveries, measured, [toRaw, toPeer]);
   return { text: `${text}\n\n${aims.join('\n')}`, rounds };
@@ -114,7 +115,7 @@ export async function measureHops(extent: Extent): Promise<Section> {
 }
 
 function sizeFor(name: string, count: number): number {
-  return PEERS.includes(name) ? Math.ceil(count * PEER_SHARE) : count;
+  return Math.ceil(count * (peerOf(name)?.share ?? 1));
 }
 
 function runCase({ server, count, warmUp }: Extent, name: string, queue: string): Promise<Figures> {
@@ -123,11 +124,11 @@ function runCase({ server, count, warmUp }: Extent, name: string, queue: string)
 
 async function measure(
   group: string,
-  { rounds, count, hasPeers }: Extent,
+  { rounds, count }: Extent,
   cases: Record<string, Case>,
   measureOne: (name: string, count: number) => Promise<Figures>,
 ): Promise<Measured> {
-  const names = Object.keys(cases).filter((name) => hasPeers || !PEERS.includes(name));
+  const names = Object.keys(cases).filter(canRun);
   const figures = await runInRounds(group, rounds, names, (name) => measureOne(name, sizeFor(name, count)));
   const entries = names.map((name, index) => {
     const runs = figures[index] ?? [];
@@ -142,6 +143,14 @@ async function fillSource(extent: Extent): Promise<void> {
   await runCase(extent, pushing.RAW, SOURCE);
 }
 
+/** Gives a case what it is to work through: a copy of the source, or what a peer has stored in a way of its own. */
+async function fillFor(extent: Extent, name: string): Promise<void> {
+  const peer = peerOf(name);
+  await extent.server.client().unlink(QUEUE, WARM_QUEUE);
+  if (peer) await runCase(extent, peer.push.name, QUEUE);
+  else await copySource(extent);
+}
+
 async function copySource({ server }: Extent): Promise<void> {
   const redis = server.client();
   await redis.copy(SOURCE, QUEUE, 'REPLACE');
@@ -149,10 +158,12 @@ async function copySource({ server }: Extent): Promise<void> {
 }
 
 async function checkNothingLeft({ server }: Extent, name: string): Promise<void> {
-  const lists = PEERS.includes(name)
-    ? [bullList(QUEUE), bullList(WARM_QUEUE)]
-    : [QUEUE, WARM_QUEUE, `{${QUEUE}}:again`];
-  if ((await server.client().exists(...lists)) > 0) throw new Error(`${name} left jobs behind`);
+  const redis = server.client();
+  const peer = peerOf(name);
+  const left = peer
+    ? (await peer.waiting(redis, QUEUE)) + (await peer.waiting(redis, WARM_QUEUE))
+    : await redis.exists(QUEUE, WARM_QUEUE, `{${QUEUE}}:again`);
+  if (left > 0) throw new Error(`${name} left jobs behind`);
 }
 
 function sectionOf(cases: Record<string, Case>, measured: Measured, bases: readonly Base[]): Section {
