@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { RedisServer } from '../support/redis.ts';
 import { CONCURRENCY } from './case.ts';
+import { type BarGroup, barChart } from './chart.ts';
 import { GEARMAN_JOBS, measureGearman } from './gearman.ts';
 import { measureDeliveryLatency, measureLatency } from './latency.ts';
 import { describeMachine } from './machine.ts';
@@ -12,6 +13,9 @@ import type { Section } from './section.ts';
 import type { Settings } from './settings.ts';
 import { type Extent, measureDeliveries, measureHops, measurePulls, measurePushes } from './throughput.ts';
 
+const CHART_TITLE = 'How many times as fast as BullMQ';
+const CHART_NOTE = 'Longer is faster; the dashed line is BullMQ. Of latency: how many times as short its median is.';
+
 /** One table: what is over it, which share of the time it may take, and how it is made. */
 interface Part {
   readonly title: string;
@@ -21,7 +25,7 @@ interface Part {
 
 /** Measures all there is to measure, and prints a table as soon as it is there. */
 export async function measureAll(settings: Settings): Promise<void> {
-  const { quick, sizes, markdown } = settings;
+  const { quick, sizes, markdown, svg } = settings;
   await installPeers();
   await using server = await RedisServer.start();
   const printed: string[] = [];
@@ -31,10 +35,13 @@ export async function measureAll(settings: Settings): Promise<void> {
     if (markdown !== undefined) await writeFile(markdown, printed.join('\n'));
   };
   await print('Machine', await describeMachine(server));
+  const groups: BarGroup[] = [];
   for (const { title, share, measure } of partsOf(settings, server)) {
-    const { text, rounds } = await measure({ count: sizes.rounds, seconds: sizes.seconds * share });
+    const { text, rounds, bars } = await measure({ count: sizes.rounds, seconds: sizes.seconds * share });
     const extent = `${rounds} ${rounds === 1 ? 'round' : 'rounds'}${quick ? ', quick: only a hint' : ''}`;
     await print(`${title}; ${extent}`, text);
+    if (bars) groups.push({ title: `${title}; ${extent}`, bars });
+    if (svg !== undefined) await writeFile(svg, barChart(CHART_TITLE, CHART_NOTE, groups));
   }
 }
 

@@ -1,10 +1,11 @@
 import type { RedisServer } from '../support/redis.ts';
 import { allPeers, canRun } from './all-peers.ts';
+import { barFor } from './bars.ts';
 import { bullMq } from './bullmq.ts';
 import { type Rounds, roundsOf, run, runInRounds } from './run.ts';
 import type { Section } from './section.ts';
 import type { Sizes } from './settings.ts';
-import { median, ratio, spread, table } from './table.ts';
+import { median, ratio, ratios, spread, table } from './table.ts';
 
 /** Percentiles of the time from `send()` to the consumer's handler, and to when the job is settled for good; in microseconds. */
 export interface Latency {
@@ -37,9 +38,15 @@ export interface LatencyExtent {
 export async function measureLatency(extent: LatencyExtent): Promise<Section> {
   const { measured, rounds } = await measure('latency', values, extent);
   const names = Object.values(values);
-  const toPeer = measured[names.indexOf(bullMq.line.name)]?.p50;
+  const peer = measured[names.indexOf(bullMq.line.name)]?.p50 ?? [];
+  const toPeer = peer.length > 0 ? peer : undefined;
   const rows = measured.map(({ cells, p50 }) => [...cells, p50.length > 0 ? ratio(p50, toPeer) : '']);
-  return { text: table(['case', 'p50 µs', 'min–max', 'to raw', 'p99 µs', 'to BullMQ'], rows), rounds };
+  const text = table(['case', 'p50 µs', 'min–max', 'to raw', 'p99 µs', 'to BullMQ'], rows);
+  // Half the time is twice as fast.
+  const bars = measured.flatMap(({ p50 }, index) =>
+    toPeer && p50.length > 0 ? [barFor(names[index] ?? '', median(ratios(toPeer, p50)))] : [],
+  );
+  return { text, rounds, bars: toPeer && bars };
 }
 
 /** The same with jobs that are settled, each before the next one is sent. */

@@ -1,7 +1,9 @@
 import type { RedisServer } from '../support/redis.ts';
 import { canRun, peerOf } from './all-peers.ts';
+import { barFor } from './bars.ts';
 import { bullMq } from './bullmq.ts';
 import type { Case } from './case.ts';
+import type { Bar } from './chart.ts';
 import * as draining from './deliveries.ts';
 import * as hopping from './hops.ts';
 import * as pulling from './pulls.ts';
@@ -93,8 +95,8 @@ export async function measureDeliveries(extent: Extent): Promise<Section> {
   const toPeer = { name: bullMq.drain.name, title: TO_BULLMQ };
   const ours = Object.keys(draining.deliveries).filter((name) => name !== toRaw.name && !peerOf(name));
   const aims = [aimOf(measured, ours, toRaw, 0.85), aimOf(measured, ours, toPeer, 15)];
-  const { text, rounds } = sectionOf(draining.deliveries, measured, [toRaw, toPeer]);
-  return { text: `${text}\n\n${aims.join('\n')}`, rounds };
+  const section = sectionOf(draining.deliveries, measured, [toRaw, toPeer]);
+  return { ...section, text: `${section.text}\n\n${aims.join('\n')}` };
 }
 
 /** Moves jobs from one queue to another in every way, a handler between them, and gives the table of it. */
@@ -182,7 +184,13 @@ function sectionOf(cases: Record<string, Case>, measured: Measured, bases: reado
     ];
   });
   const text = table(['case', 'thousand items/s', 'min–max', ...titles, 'CPU µs/item', 'peak RSS MB'], rows);
-  return { text, rounds: roundsOf([...measured.values()].map(({ runs }) => runs)) };
+  return { text, rounds: roundsOf([...measured.values()].map(({ runs }) => runs)), bars: barsOf(measured, bases) };
+}
+
+/** The cases that were run, as many times as fast as BullMQ as they are; nothing where that was not. */
+function barsOf(measured: Measured, bases: readonly Base[]): Bar[] | undefined {
+  const base = measured.get(bases.find(({ title }) => title === TO_BULLMQ)?.name ?? '')?.rates;
+  return base && Array.from(measured, ([name, { rates }]) => barFor(name, median(ratios(rates, base))));
 }
 
 /** Says which cases are at least so many times as fast as another. */
