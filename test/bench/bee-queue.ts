@@ -59,7 +59,7 @@ async function drain(url: string, queue: string, count: number): Promise<void> {
 export const beeQueue: Peer = {
   share: 1 / 10,
   push: { name: `bee-queue saveAll(), ${BATCH}, two in flight, no events`, run: push },
-  drain: { name: `bee-queue, concurrency ${CONCURRENCY}, no events, removeOnSuccess`, run: drain },
+  drain: { name: `bee-queue process(), concurrency ${CONCURRENCY}, no events, removeOnSuccess`, run: drain },
   waiting: (redis, queue) => redis.llen(`bq:${queue}:waiting`),
   line: {
     name: 'bee-queue save() → process()',

@@ -59,7 +59,7 @@ async function drain(url: string, qname: string, count: number): Promise<void> {
 export const rsmq: Peer = {
   share: 1 / 40,
   push: { name: `rsmq sendMessage(), ${IN_FLIGHT} in flight`, run: push },
-  drain: { name: `rsmq, ${CONCURRENCY} lanes of receiveMessage(), deleteMessage()`, run: drain },
+  drain: { name: `rsmq receiveMessage(), deleteMessage(), ${CONCURRENCY} lanes`, run: drain },
   waiting: (redis, queue) => redis.zcard(`rsmq:${queue}`),
   line: {
     name: 'rsmq sendMessage(), realtime → receiveMessage()',

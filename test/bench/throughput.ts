@@ -183,8 +183,18 @@ function sectionOf(cases: Record<string, Case>, measured: Measured, bases: reado
       Math.max(...runs.map(({ rss }) => rss)).toFixed(0),
     ];
   });
-  const text = table(['case', 'thousand items/s', 'min–max', ...titles, 'CPU µs/item', 'peak RSS MB'], rows);
+  const head = ['case', 'thousand items/s', 'min–max', ...titles, 'CPU µs/item', 'peak RSS MB'];
+  const text = [table(head, rows), ...sharesOf(Object.keys(cases))].join('\n\n');
   return { text, rounds: roundsOf([...measured.values()].map(({ runs }) => runs)), bars: barsOf(measured, bases) };
+}
+
+/** Says who moves fewer jobs than the table has it; nothing where nobody does. */
+function sharesOf(names: readonly string[]): string[] {
+  const fewer = names.flatMap((name) => {
+    const share = peerOf(name)?.share ?? 1;
+    return share < 1 ? [`${name.split(' ')[0]} 1/${Math.round(1 / share)}`] : [];
+  });
+  return fewer.length > 0 ? [`Of so many jobs, the slower ones move a part in a run: ${fewer.join(', ')}.`] : [];
 }
 
 /** The cases that were run, as many times as fast as BullMQ as they are; nothing where that was not. */
