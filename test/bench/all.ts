@@ -1,12 +1,14 @@
 import { writeFile } from 'node:fs/promises';
 import { RedisServer } from '../support/redis.ts';
+import type { Brokers } from './all-peers.ts';
 import { CONCURRENCY } from './case.ts';
 import { type BarGroup, barChart } from './chart.ts';
 import { GEARMAN_JOBS, measureGearman } from './gearman.ts';
 import { measureDeliveryLatency, measureLatency } from './latency.ts';
 import { describeMachine } from './machine.ts';
 import { measureMemory } from './memory.ts';
-import { installPeers } from './peers.ts';
+import { NatsServer } from './nats-server.ts';
+import { installPeers, isInstalled } from './peers.ts';
 import { measureRequests } from './requests.ts';
 import type { Rounds } from './run.ts';
 import type { Section } from './section.ts';
@@ -28,6 +30,8 @@ export async function measureAll(settings: Settings): Promise<void> {
   const { quick, sizes, markdown, svg } = settings;
   await installPeers();
   await using server = await RedisServer.start();
+  await using nats = isInstalled('@nats-io/transport-node') ? await NatsServer.start() : undefined;
+  const brokers = { server, nats };
   const printed: string[] = [];
   const print = async (title: string, text: string): Promise<void> => {
     printed.push(`### ${title}\n\n${text}\n`);
@@ -36,7 +40,7 @@ export async function measureAll(settings: Settings): Promise<void> {
   };
   await print('Machine', await describeMachine(server));
   const groups: BarGroup[] = [];
-  for (const { title, share, measure } of partsOf(settings, server)) {
+  for (const { title, share, measure } of partsOf(settings, brokers)) {
     const { text, rounds, bars } = await measure({ count: sizes.rounds, seconds: sizes.seconds * share });
     const extent = `${rounds} ${rounds === 1 ? 'round' : 'rounds'}${quick ? ', quick: only a hint' : ''}`;
     await print(`${title}; ${extent}`, text);
@@ -45,38 +49,38 @@ export async function measureAll(settings: Settings): Promise<void> {
   }
 }
 
-function partsOf({ sizes }: Settings, server: RedisServer): Part[] {
+function partsOf({ sizes }: Settings, brokers: Brokers): Part[] {
   const { count, warmUp, memoryCount, latencyCount } = sizes;
-  const many = (rounds: Rounds): Extent => ({ server, rounds, count, warmUp });
+  const many = (rounds: Rounds): Extent => ({ ...brokers, rounds, count, warmUp });
   const fewerCount = Math.ceil(count / 2);
   const fewer = (rounds: Rounds): Extent => ({ ...many(rounds), count: fewerCount });
-  const latency = (rounds: Rounds) => ({ server, rounds, sizes });
+  const latency = (rounds: Rounds) => ({ ...brokers, rounds, sizes });
   const thousands = (number: number): string => number.toLocaleString('en');
   const jobs = (number: number): string => `${thousands(number)} jobs of about 120 bytes`;
   const handled = `${jobs(fewerCount)}, ${CONCURRENCY} asynchronous handlers at a time`;
   const singly = `${thousands(latencyCount)} jobs one at a time`;
   const gearman = `Gearman: ${thousands(GEARMAN_JOBS)} jobs pushed, then worked off`;
   return [
-    { title: `Push: ${jobs(count)}`, share: 0.15, measure: (rounds) => measurePushes(many(rounds)) },
+    { title: `Push: ${jobs(count)}`, share: 0.16, measure: (rounds) => measurePushes(many(rounds)) },
     { title: `Pull: ${jobs(count)}`, share: 0.14, measure: (rounds) => measurePulls(many(rounds)) },
     { title: `Deliveries: ${handled}`, share: 0.22, measure: (rounds) => measureDeliveries(fewer(rounds)) },
     { title: `Hops: ${handled}`, share: 0.06, measure: (rounds) => measureHops(fewer(rounds)) },
     { title: `Latency: ${singly}`, share: 0.14, measure: (rounds) => measureLatency(latency(rounds)) },
     {
       title: `Latency of deliveries: ${singly}`,
-      share: 0.08,
+      share: 0.05,
       measure: (rounds) => measureDeliveryLatency(latency(rounds)),
     },
     {
       title: 'Requests: jobs of about 120 bytes',
-      share: 0.14,
-      measure: (rounds) => measureRequests(server, rounds, sizes),
+      share: 0.17,
+      measure: (rounds) => measureRequests(brokers, rounds, sizes),
     },
     { title: gearman, share: 0.03, measure: measureGearman },
     {
       title: `Memory: ${thousands(memoryCount)} jobs, both at once`,
-      share: 0.04,
-      measure: () => measureMemory(server, memoryCount),
+      share: 0.03,
+      measure: () => measureMemory(brokers.server, memoryCount),
     },
   ];
 }

@@ -1,5 +1,4 @@
-import type { RedisServer } from '../support/redis.ts';
-import { allPeers, canRun } from './all-peers.ts';
+import { allPeers, type Brokers, canRun, urlFor } from './all-peers.ts';
 import { barFor } from './bars.ts';
 import { bullMq } from './bullmq.ts';
 import { type Rounds, roundsOf, run, runInRounds } from './run.ts';
@@ -28,8 +27,7 @@ const deliveries = {
 };
 
 /** How often, and how much. */
-export interface LatencyExtent {
-  readonly server: RedisServer;
+export interface LatencyExtent extends Brokers {
   readonly rounds: Rounds;
   readonly sizes: Sizes;
 }
@@ -64,12 +62,13 @@ export async function measureDeliveryLatency(extent: LatencyExtent): Promise<Sec
 async function measure(
   group: string,
   names: Record<string, string>,
-  { server, rounds, sizes: { latencyCount, latencyWarmUp } }: LatencyExtent,
+  extent: LatencyExtent,
 ): Promise<{ measured: { cells: string[]; p50: number[]; settled: number[] }[]; rounds: number }> {
-  const cases = Object.keys(names).filter(canRun);
+  const { server, rounds, sizes } = extent;
+  const cases = Object.keys(names).filter((name) => canRun(name, extent));
   const latencies = await runInRounds(group, rounds, cases, async (name) => {
     await server.client().flushall();
-    return run<Latency>('latency-worker.ts', [name, server.url, latencyCount, latencyWarmUp]);
+    return run<Latency>('latency-worker.ts', [name, urlFor(name, extent), sizes.latencyCount, sizes.latencyWarmUp]);
   });
   const medians = latencies.map((round) => round.map(({ p50 }) => p50));
   const measured = Object.entries(names).map(([key, name]) => {

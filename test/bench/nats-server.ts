@@ -1,14 +1,20 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { freePort } from '../support/redis.ts';
 
-/** A nats-server for the benchmark, on a free port. */
+/** A nats-server for the benchmark, with JetStream, on a free port, in a folder of its own. */
 export class NatsServer implements AsyncDisposable {
   readonly url: string;
+  readonly #folder: string;
   readonly #process: ChildProcess;
 
-  private constructor(url: string, process: ChildProcess) {
+  private constructor(url: string, folder: string, process: ChildProcess) {
     this.url = url;
+    this.#folder = folder;
     this.#process = process;
   }
 
@@ -17,7 +23,8 @@ export class NatsServer implements AsyncDisposable {
     if (!isInstalled()) install();
     if (!isInstalled()) return undefined;
     const port = await freePort();
-    const child = spawn('nats-server', ['-a', '127.0.0.1', '-p', String(port)], {
+    const folder = await mkdtemp(join(tmpdir(), 'millrace-nats-'));
+    const child = spawn('nats-server', ['-a', '127.0.0.1', '-p', String(port), '-js', '-sd', folder], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     const lines = createInterface({ input: child.stderr });
@@ -25,12 +32,15 @@ export class NatsServer implements AsyncDisposable {
       lines.on('line', (line) => line.includes('Server is ready') && resolve());
       child.once('exit', (code) => reject(new Error(`nats-server ended with ${code}`)));
     });
-    return new NatsServer(`nats://127.0.0.1:${port}`, child);
+    return new NatsServer(`nats://127.0.0.1:${port}`, folder, child);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#process.removeAllListeners('exit');
+    const ended = once(this.#process, 'exit');
     this.#process.kill();
+    await ended;
+    await rm(this.#folder, { recursive: true, force: true });
   }
 }
 

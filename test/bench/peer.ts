@@ -1,16 +1,18 @@
 import type { Redis } from 'ioredis';
 import type { Case, Job } from './case.ts';
 
-/** Something else that moves jobs through Redis: used as its documentation recommends for throughput, as the names of its cases say. */
+/** Something else that moves jobs through a broker: used as its documentation recommends for throughput, as the names of its cases say. */
 export interface Peer {
+  /** What it goes through, unless that is Redis. */
+  readonly broker?: 'nats';
   /** How many jobs it moves where others move one: what is compared is how many move in a second. */
   readonly share: number;
   /** Fills a queue. */
   readonly push: { readonly name: string; readonly run: Case };
   /** Works through what {@link push} has stored. */
   readonly drain: { readonly name: string; readonly run: Case };
-  /** How many jobs wait in a queue. */
-  waiting(redis: Redis, queue: string): Promise<number>;
+  /** How many jobs wait in a queue; `url` is that of its broker. */
+  waiting(redis: Redis, queue: string, url: string): Promise<number>;
   /** Opens what sends and handles jobs one at a time, the fastest way that it has to be told of one. */
   readonly line: {
     readonly name: string;

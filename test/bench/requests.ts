@@ -1,6 +1,5 @@
-import type { RedisServer } from '../support/redis.ts';
+import type { Brokers } from './all-peers.ts';
 import { exchanges, PEERS, RAW } from './exchanges.ts';
-import { NatsServer } from './nats-server.ts';
 import { isInstalled } from './peers.ts';
 import { type Rounds, roundsOf, run, runInRounds } from './run.ts';
 import type { Section } from './section.ts';
@@ -19,11 +18,10 @@ export interface RoundTrips {
 
 /** Has requests answered in every way, and gives the table of it. */
 export async function measureRequests(
-  server: RedisServer,
+  { server, nats }: Brokers,
   rounds: Rounds,
   { requestsWarmUp, requestsMeasured }: Sizes,
 ): Promise<Section> {
-  await using nats = isInstalled('@nats-io/transport-node') ? await NatsServer.start() : undefined;
   const names = Object.entries(exchanges).flatMap(([name, { broker }]) => {
     const peer = PEERS[name];
     if (peer !== undefined && !isInstalled(peer)) return [];

@@ -37,10 +37,10 @@ const usual: Sizes = {
   count: 1_000_000,
   warmUp: 500_000,
   memoryCount: 1_000_000,
-  latencyCount: 1000,
-  latencyWarmUp: 1000,
-  requestsWarmUp: 700,
-  requestsMeasured: 1000,
+  latencyCount: 500,
+  latencyWarmUp: 700,
+  requestsWarmUp: 400,
+  requestsMeasured: 700,
   seconds: 900,
 };
 

@@ -1,5 +1,4 @@
-import type { RedisServer } from '../support/redis.ts';
-import { canRun, peerOf } from './all-peers.ts';
+import { type Brokers, canRun, peerOf, urlFor } from './all-peers.ts';
 import { barFor } from './bars.ts';
 import { bullMq } from './bullmq.ts';
 import type { Case } from './case.ts';
@@ -20,8 +19,7 @@ export interface Figures {
 }
 
 /** How much is measured. */
-export interface Extent {
-  readonly server: RedisServer;
+export interface Extent extends Brokers {
   readonly rounds: Rounds;
   /** How many jobs one run of a case moves, once it is warm. */
   readonly count: number;
@@ -50,7 +48,7 @@ export async function measurePushes(extent: Extent): Promise<Section> {
   const measured = await measure('push', extent, pushing.pushes, async (name, count) => {
     await redis.flushall();
     const figures = await runCase(extent, name, QUEUE);
-    const stored = (await peerOf(name)?.waiting(redis, QUEUE)) ?? (await redis.llen(QUEUE));
+    const stored = (await peerOf(name)?.waiting(redis, QUEUE, urlFor(name, extent))) ?? (await redis.llen(QUEUE));
     if (stored !== count) throw new Error(`${name} stored ${stored} jobs of ${count}`);
     return figures;
   });
@@ -120,17 +118,19 @@ function sizeFor(name: string, count: number): number {
   return Math.ceil(count * (peerOf(name)?.share ?? 1));
 }
 
-function runCase({ server, count, warmUp }: Extent, name: string, queue: string): Promise<Figures> {
-  return run<Figures>('worker.ts', [name, server.url, queue, sizeFor(name, count), sizeFor(name, warmUp)]);
+function runCase(extent: Extent, name: string, queue: string): Promise<Figures> {
+  const sizes = [sizeFor(name, extent.count), sizeFor(name, extent.warmUp)];
+  return run<Figures>('worker.ts', [name, urlFor(name, extent), queue, ...sizes]);
 }
 
 async function measure(
   group: string,
-  { rounds, count }: Extent,
+  extent: Extent,
   cases: Record<string, Case>,
   measureOne: (name: string, count: number) => Promise<Figures>,
 ): Promise<Measured> {
-  const names = Object.keys(cases).filter(canRun);
+  const { rounds, count } = extent;
+  const names = Object.keys(cases).filter((name) => canRun(name, extent));
   const figures = await runInRounds(group, rounds, names, (name) => measureOne(name, sizeFor(name, count)));
   const entries = names.map((name, index) => {
     const runs = figures[index] ?? [];
@@ -159,11 +159,12 @@ async function copySource({ server }: Extent): Promise<void> {
   await redis.copy(`${SOURCE}-warm`, WARM_QUEUE, 'REPLACE');
 }
 
-async function checkNothingLeft({ server }: Extent, name: string): Promise<void> {
-  const redis = server.client();
+async function checkNothingLeft(extent: Extent, name: string): Promise<void> {
+  const redis = extent.server.client();
   const peer = peerOf(name);
+  const url = urlFor(name, extent);
   const left = peer
-    ? (await peer.waiting(redis, QUEUE)) + (await peer.waiting(redis, WARM_QUEUE))
+    ? (await peer.waiting(redis, QUEUE, url)) + (await peer.waiting(redis, WARM_QUEUE, url))
     : await redis.exists(QUEUE, WARM_QUEUE, `{${QUEUE}}:again`);
   if (left > 0) throw new Error(`${name} left jobs behind`);
 }
