@@ -30,6 +30,7 @@ export class RawConsumer {
   readonly #name = 'raw';
   readonly #incarnation = `raw-${process.pid}`;
   readonly #inProcess: string;
+  readonly #parcels: string;
   #number = 0;
   #done: RawParcel[] = [];
   #count = 0;
@@ -40,6 +41,7 @@ export class RawConsumer {
     this.redis = new Redis(url, { scripts });
     this.keys = new QueueKeys(queue);
     this.#inProcess = this.keys.inProcess(this.#name);
+    this.#parcels = this.keys.parcels(this.#incarnation);
   }
 
   static async join(url: string, queue: string): Promise<RawConsumer> {
@@ -76,13 +78,16 @@ export class RawConsumer {
   async take(max: number): Promise<RawParcel | undefined> {
     const { redis, keys } = this;
     const number = ++this.#number;
-    const where = [keys.queue, keys.again, keys.consumers, this.#inProcess, this.landing];
+    const list = this.#parcels + number;
+    const where = [keys.queue, keys.again, keys.consumers, this.#inProcess, this.landing, list];
     redis.stream.cork();
     if (this.#count > 0) void this.#acknowledge();
-    const taking = redis.millraceTakeBuffer(...where, 0, this.#name, this.#incarnation, number, max, max);
+    void redis.millraceTake(...where, 0, this.#name, this.#incarnation, number, max, max);
+    const taking = redis.lrangeBuffer(list, 0, -1);
     redis.stream.uncork();
-    const packed = await taking;
-    return Buffer.isBuffer(packed) ? { number, jobs: unpack(packed), mask: undefined } : undefined;
+    const items = await taking;
+    if (items.length === 0) return undefined;
+    return { number, jobs: items.map((bytes) => JSON.parse(bytes.toString())), mask: undefined };
   }
 
   /** Acknowledges what is done. */
@@ -94,7 +99,7 @@ export class RawConsumer {
   settlementOf({ number, jobs }: RawParcel): { keys: string[]; args: (string | number | Buffer)[] } {
     const mask = Buffer.alloc(Math.ceil(jobs.length / 8), 0xff);
     return {
-      keys: [this.keys.consumers, this.#inProcess, this.keys.marks],
+      keys: [this.keys.consumers, this.#inProcess, this.keys.marks, this.#parcels],
       args: [this.#name, this.#incarnation, jobs.length, 1, number, mask],
     };
   }
@@ -105,7 +110,7 @@ export class RawConsumer {
   }
 
   #acknowledge(): Promise<number> {
-    const where = [this.keys.consumers, this.#inProcess, this.keys.marks];
+    const where = [this.keys.consumers, this.#inProcess, this.keys.marks, this.#parcels];
     const who = [this.#name, this.#incarnation, this.#count];
     const masks = this.#done.flatMap(({ number, mask }) => [number, mask as Buffer]);
     for (const parcel of this.#done) parcel.mask = undefined;
@@ -122,26 +127,4 @@ function maskOf(count: number): Buffer {
   const mask = Buffer.alloc(Math.ceil(count / 8));
   for (let index = count; index < mask.length * 8; index += 1) (mask[index >> 3] as number) |= 1 << (index & 7);
   return mask;
-}
-
-/** The values of a MessagePack array of JSON texts of less than 64 KiB each, behind which there is one element more. */
-function unpack(packed: Buffer): Job[] {
-  let at = 0;
-  let count = packed[at++] as number;
-  if (count === 0xdc) {
-    count = packed.readUInt16BE(at);
-    at += 2;
-  } else count &= 0x0f;
-  const jobs: Job[] = [];
-  for (let i = 0; i < count - 1; i += 1) {
-    let length = packed[at++] as number;
-    if (length === 0xda) {
-      length = packed.readUInt16BE(at);
-      at += 2;
-    } else if (length === 0xd9) length = packed[at++] as number;
-    else length &= 0x1f;
-    jobs.push(JSON.parse(packed.toString('utf8', at, at + length)));
-    at += length;
-  }
-  return jobs;
 }

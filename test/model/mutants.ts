@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { scripts } from '../../lib/drivers/redis/scripts/index.ts';
-import { UNPACK } from '../../lib/drivers/redis/scripts/shared.ts';
+import { READ } from '../../lib/drivers/redis/scripts/shared.ts';
 
 /** Something that is said wrongly in scripts: what is there, and what stands there instead. */
 export interface Mutant {
@@ -15,8 +15,9 @@ const IS_FENCED = 'string.sub(record, 1, #incarnation) == incarnation and 1 or -
 
 /** Finds the first of a parcel's items that has the same bytes as the one meant, and the mask of that one alone. */
 const FIRST_ALIKE = `
-local function firstAlike(holdings, parcel, index, size)
-  local items, isEntry = unpacked(redis.call('HGET', holdings, parcel))
+local function firstAlike(holdings, parcels, parcel, index, size)
+  local isEntry = string.sub(redis.call('HGET', holdings, parcel), 1, 1) == 'a'
+  local items = redis.call('LRANGE', parcels .. parcel, 0, -1)
   local function bytes(i) return isEntry and select(3, parts(items[i])) or items[i] end
   local settled, first = redis.call('HGET', holdings, parcel .. '*'), index
   for i = #items, 1, -1 do
@@ -37,13 +38,11 @@ end
 
 /** Settles, for each item that is named, the first with the same bytes. */
 const SETTLE_ALIKE = `
-local function settleAlike(holdings, parcel, mask)
-  local packed = redis.call('HGET', holdings, parcel)
-  if not packed then return false end
-  for i = 1, #unpacked(packed) do
+local function settleAlike(holdings, parcels, parcel, mask)
+  for i = 1, redis.call('LLEN', parcels .. parcel) do
     if isSet(mask, i) and redis.call('HEXISTS', holdings, parcel) == 1 then
-      local _, one = firstAlike(holdings, parcel, i, #mask)
-      settle(holdings, parcel, one)
+      local _, one = firstAlike(holdings, parcels, parcel, i, #mask)
+      settle(holdings, parcels, parcel, one)
     end
   end
   return true
@@ -61,8 +60,8 @@ export const mutants: readonly Mutant[] = [
     name: 'acknowledges by payload',
     script: 'millraceAck',
     change: [
-      ['local stands =', `${UNPACK}${FIRST_ALIKE}${SETTLE_ALIKE}local stands =`],
-      ['settle(KEYS[2], ARGV[i], ARGV[i + 1])', 'settleAlike(KEYS[2], ARGV[i], ARGV[i + 1])'],
+      ['local stands =', `${READ}${FIRST_ALIKE}${SETTLE_ALIKE}local stands =`],
+      ['settle(KEYS[2], KEYS[4], ARGV[i], ARGV[i + 1])', 'settleAlike(KEYS[2], KEYS[4], ARGV[i], ARGV[i + 1])'],
     ],
   },
   {
@@ -71,9 +70,9 @@ export const mutants: readonly Mutant[] = [
     change: [
       ['local stands =', `${FIRST_ALIKE}local stands =`],
       [
-        'local settled, wanted,',
-        `if #ARGV == 9 then ARGV[7], ARGV[6] = firstAlike(KEYS[2], ARGV[5], tonumber(ARGV[7]), #ARGV[6]) end
-local settled, wanted,`,
+        'local settled, isAgain',
+        `if #ARGV == 9 then ARGV[7], ARGV[6] = firstAlike(KEYS[2], KEYS[7], ARGV[5], tonumber(ARGV[7]), #ARGV[6]) end
+local settled, isAgain`,
       ],
     ],
   },
@@ -95,13 +94,13 @@ local settled, wanted,`,
   {
     name: 'forgets what has landed',
     script: 'millraceTake',
-    change: [['if #landed > 0 then', 'if false then']],
+    change: [["redis.call('LRANGE', landing, 0, -1)", '{}']],
   },
   {
     name: 'charges what nobody has handed over as it is taken',
     change: [
       ["ARGV[6] ~= '0' and kind ~= 'a'", 'true'],
-      ["ARGV[4] .. ' ' .. ARGV[6])", "ARGV[4] .. ' 1')"],
+      ["ARGV[4] .. ' ' .. ARGV[6]", "ARGV[4] .. ' 1'"],
     ],
   },
   { name: 'charges all that is held', change: [['if died and seen then', 'if died then']] },
@@ -135,7 +134,7 @@ local settled, wanted,`,
   {
     name: 'does again what is said again',
     script: 'millraceReturn',
-    change: [['if not isSet(settled, tonumber(ARGV[i])) then', 'do']],
+    change: [['not isSet(settled, index) and ', '']],
   },
   { name: 'counts again what is said again', change: [['if isNews then count', 'do count']] },
   {
@@ -153,7 +152,10 @@ local settled, wanted,`,
     change: [['delays) .. entry', "delays) .. string.match(entry, '^[^%z]*')"]],
   },
   { name: 'ignores the numbers of producers', change: [['local skipped = last - first + 1', 'local skipped = 0']] },
-  { name: 'hops without settling', change: [['for i = 14, head, 2 do settle(KEYS[6], ARGV[i], ARGV[i + 1]) end', '']] },
+  {
+    name: 'hops without settling',
+    change: [['for i = 14, head, 2 do settle(KEYS[6], KEYS[8], ARGV[i], ARGV[i + 1]) end', '']],
+  },
   { name: 'hops past a fence', script: 'millraceHop', change: [['if stands < 0 then return stands end', '']] },
   {
     name: 'hops again what is said again',
@@ -166,7 +168,7 @@ local settled, wanted,`,
   {
     name: 'forgets what somebody held whose name is taken',
     script: 'millraceJoin',
-    change: [["putBack(base, holdings, base .. 'landing:' .. other, true, tonumber(attempts), ARGV[3])", '']],
+    change: [['putBack(base, holdings, other, true, tonumber(attempts), ARGV[3])', '']],
   },
   {
     name: 'gives what is due before what comes again',

@@ -53,6 +53,12 @@ interface Take {
   readonly atOnce: number;
 }
 
+/** What was taken: the parcel's letter and time, and its items or entries. */
+interface Taken {
+  readonly mark: string;
+  readonly bodies: readonly Buffer[];
+}
+
 /** A take whose caller waits for it. */
 interface AwaitedTake extends Take {
   readonly found: Deferred<Found>;
@@ -206,9 +212,9 @@ export class RedisConsumer implements Consumer {
       else parts.set(item.parcel, [item]);
     }
     const masks = Array.from(parts, ([parcel, some]) => [parcel.number, parcel.maskOf(some)]).flat();
-    const { name, incarnation, inProcess } = this.#lease;
+    const { name, incarnation, inProcess, parcels } = this.#lease;
     return {
-      keys: [this.#keys.consumers, inProcess, this.#keys.marks],
+      keys: [this.#keys.consumers, inProcess, this.#keys.marks, parcels],
       args: [name, incarnation, items.length, parts.size, ...masks],
       conclude: (answer) => {
         const settled = this.#lease.stands(answer, incarnation);
@@ -301,7 +307,7 @@ export class RedisConsumer implements Consumer {
     }
   }
 
-  async #sayWait(client: BlockingClient, milliseconds: number, take: Take): Promise<Buffer | number | null> {
+  async #sayWait(client: BlockingClient, milliseconds: number, take: Take): Promise<Taken | number | null> {
     if (this.#isAboutToWait) await new Promise(setImmediate);
     // What has not begun can't be cut short.
     if (this.#waiting?.signal.aborted) return null;
@@ -437,7 +443,7 @@ export class RedisConsumer implements Consumer {
     if (turn.settlement && turn.settlement.incarnation !== incarnation) this.#fail(turn);
     const { settlement } = turn;
     let said: Promise<number>[];
-    let taking: Promise<Buffer | number | null> | undefined;
+    let taking: Promise<Taken | number | null> | undefined;
     // One write for all commands.
     client.stream.cork();
     try {
@@ -451,13 +457,14 @@ export class RedisConsumer implements Consumer {
     if (settlement && stands) this.#conclude(settlement);
     else this.#fail(turn);
     turn.settlement = undefined;
-    if (take && stands) turn.found = this.#found(take, found as Buffer | number | null);
+    if (take && stands) turn.found = this.#found(take, found as Taken | number | null);
     return stands || !take;
   }
 
   #sayOf(client: Redis, { handed, acknowledged, count, replies, returned }: TurnSettlement): Promise<number>[] {
-    const { name, incarnation, inProcess } = this.#lease;
+    const { name, incarnation, inProcess, parcels } = this.#lease;
     const { consumers, marks, base } = this.#keys;
+    const where = [consumers, inProcess, marks, parcels];
     const said: Promise<number>[] = [];
     if (handed) said.push(client.millraceHanded(consumers, inProcess, name, incarnation, ...handed));
     // What is released goes back with the last one first, so that the first is in front.
@@ -469,9 +476,9 @@ export class RedisConsumer implements Consumer {
       if (replies.length > 0) {
         const messages = messagesOf(replies).flatMap(({ channel, text }) => [channel, text]);
         const how = [name, incarnation, count, base, acknowledged.size, ...masks, ...messages];
-        said.push(client.millraceAnswer(consumers, inProcess, marks, ...how));
+        said.push(client.millraceAnswer(...where, ...how));
       } else {
-        said.push(client.millraceAck(consumers, inProcess, marks, name, incarnation, count, ...masks));
+        said.push(client.millraceAck(...where, name, incarnation, count, ...masks));
       }
     }
     return said;
@@ -479,29 +486,39 @@ export class RedisConsumer implements Consumer {
 
   /** Sends items of one parcel back, or elsewhere. */
   #sayReturn(client: Redis, returned: readonly Returned[]): Promise<number> {
-    const { name, incarnation, inProcess } = this.#lease;
+    const { name, incarnation, inProcess, parcels } = this.#lease;
     const { consumers, again, delayed, dead, marks, wake } = this.#keys;
     const { parcel } = (returned[0] as Returned).item;
     const mask = parcel.maskOf(returned.map(({ item }) => item));
     const each = returned.flatMap(({ item, outcome }) => [item.index + 1, outcome.verb, detailOf(outcome)]);
-    const where = [consumers, inProcess, again, delayed, dead, marks];
+    const where = [consumers, inProcess, again, delayed, dead, marks, parcels];
     return client.millraceReturn(...where, clock.offset, name, incarnation, wake, parcel.number, mask, ...each);
   }
 
-  #sayTake(client: Redis, { number, max, atOnce }: Take): Promise<Buffer | number | null> {
-    const { name, incarnation, inProcess, landing } = this.#lease;
+  /** Takes, and reads what was taken, in one round trip. */
+  async #sayTake(client: Redis, { number, max, atOnce }: Take): Promise<Taken | number | null> {
+    const { name, incarnation, inProcess, landing, parcels } = this.#lease;
     const { queue, again, consumers } = this.#keys;
+    const list = parcels + number;
     const args = [clock.offset, name, incarnation, number, max, atOnce];
-    return client.millraceTakeBuffer(queue, again, consumers, inProcess, landing, ...args);
+    const taking = client.millraceTake(queue, again, consumers, inProcess, landing, list, ...args);
+    const reading = client.lrangeBuffer(list, 0, -1);
+    const [mark, bodies] = await whenAllSettled([taking, reading]);
+    if (typeof mark !== 'string') return mark as number | null;
+    // Where the server did not know the script, it came to it behind the list.
+    return {
+      mark,
+      bodies: (bodies as Buffer[]).length > 0 ? (bodies as Buffer[]) : await client.lrangeBuffer(list, 0, -1),
+    };
   }
 
-  #found(take: Take, answer: Buffer | number | null): Found {
+  #found(take: Take, answer: Taken | number | null): Found {
     if (answer === null) return [];
-    if (!Buffer.isBuffer(answer)) return 'suspect';
-    const parcel = Parcel.unpack(take.number, answer);
+    if (typeof answer === 'number') return 'suspect';
+    const parcel = new Parcel(take.number, answer.mark, answer.bodies);
     this.#number = parcel.number;
     this.#atOnce = Number.POSITIVE_INFINITY;
-    this.#parcels.add(parcel);
+    if (!parcel.isOver) this.#parcels.add(parcel);
     this.#handing.said(parcel, take.atOnce);
     this.#isDry = parcel.items.length < take.max && !parcel.isCutShort;
     return parcel.items;

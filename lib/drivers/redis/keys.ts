@@ -34,7 +34,7 @@ export class QueueKeys {
     this.wake = `millrace:wake:{${queue}}`;
   }
 
-  /** A hash of what a consumer holds. */
+  /** A hash that says which parcels a consumer holds, and what of them is settled. */
   inProcess(consumer: string): string {
     return `${this.base}in-process:${consumer}`;
   }
@@ -42,6 +42,11 @@ export class QueueKeys {
   /** A list in which a pop that waited puts its item. */
   landing(incarnation: string): string {
     return `${this.base}landing:${incarnation}`;
+  }
+
+  /** What the names of the lists begin with that are the parcels of a consumer; a number follows. */
+  parcels(incarnation: string): string {
+    return `${this.base}parcel:${incarnation}:`;
   }
 
   /** A stream of replies to who listens to a channel; nothing where that is none of ours. */

@@ -72,6 +72,10 @@ export class Lease {
     return this.#keys.landing(this.#incarnation);
   }
 
+  get parcels(): string {
+    return this.#keys.parcels(this.#incarnation);
+  }
+
   get isJoined(): boolean {
     return this.#isJoined;
   }

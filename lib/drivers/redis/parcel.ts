@@ -1,11 +1,11 @@
 import type { Bagged } from '../../bag.ts';
 import type { Held } from '../../driver.ts';
 
-/** What the last element of a parcel begins with, where its items are entries. */
-const ENTRIES = 'a'.charCodeAt(0);
+/** The letter of a parcel of entries. */
+const ENTRIES = 'a';
 
-/** The same, where it is made of items that came before entries which are to be had first. */
-const AHEAD = 'l'.charCodeAt(0);
+/** That of one that is made of items which came before entries that are to be had first. */
+const AHEAD = 'l';
 
 /** An item that a consumer holds: where it is in which parcel. */
 export class RedisHeld implements Held {
@@ -31,32 +31,28 @@ export class Parcel implements Bagged {
   /** Whether it is one item that is to be alone with its consumer. */
   isSuspect = false;
   /** Whether it is made of items that had not been taken before. */
-  isPlain = true;
+  readonly isPlain: boolean;
   /** Whether there may be more to be had, though it holds less than was asked for. */
-  isCutShort = false;
+  readonly isCutShort: boolean;
   /** Bits of the items that are settled, or on their way to be, and how many bits are not set. */
   #settled: Buffer | undefined;
   #open = 0;
   /** Bits to be acknowledged with the next turn. */
   #mask: Buffer | undefined;
 
-  private constructor(number: number) {
+  /**
+   * @param mark as the take says it
+   * @param bodies the items, or entries
+   */
+  constructor(number: number, mark: string, bodies: readonly Buffer[]) {
+    const letter = mark[0];
     this.number = number;
-  }
-
-  /** As a take answers. */
-  static unpack(number: number, packed: Buffer): Parcel {
-    const parcel = new Parcel(number);
-    const bodies = unpackStrings(packed);
-    const mark = bodies.pop()?.[0];
-    const areEntries = mark === ENTRIES;
-    parcel.isPlain = !areEntries;
-    parcel.isCutShort = areEntries || mark === AHEAD;
+    this.isPlain = letter !== ENTRIES;
+    this.isCutShort = letter === ENTRIES || letter === AHEAD;
     for (const body of bodies) {
-      if (areEntries) parcel.#addEntry(body);
-      else parcel.#add(body, 1);
+      if (this.isPlain) this.#add(body, 1);
+      else this.#addEntry(body);
     }
-    return parcel;
   }
 
   /** Whether all its items are settled. */
@@ -139,27 +135,4 @@ function hasBit(mask: Buffer, index: number): boolean {
 
 function setBit(mask: Buffer, index: number): void {
   (mask[index >> 3] as number) |= 1 << (index & 7);
-}
-
-/**
- * The elements of a MessagePack array of strings, which is what Lua's cmsgpack makes of a list of them
- * (https://github.com/msgpack/msgpack/blob/master/spec.md).
- */
-function unpackStrings(packed: Buffer): Buffer[] {
-  let at = 0;
-  const size = (bytes: number): number => {
-    const value = packed.readUIntBE(at, bytes);
-    at += bytes;
-    return value;
-  };
-  const head = size(1);
-  const count = head === 0xdc ? size(2) : head === 0xdd ? size(4) : head & 0x0f;
-  const strings: Buffer[] = [];
-  for (let i = 0; i < count; i += 1) {
-    const type = packed[at++] as number;
-    const length = type < 0xc0 ? type & 0x1f : size(2 ** (type - 0xd9));
-    strings.push(packed.subarray(at, at + length));
-    at += length;
-  }
-  return strings;
 }

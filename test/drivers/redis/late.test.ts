@@ -47,7 +47,7 @@ describe('what redis carries out late of a wait whose connection broke', () => {
     const who = await incarnation();
     const { queue, again, consumers } = keys;
     return [
-      [queue, again, consumers, keys.inProcess(NAME), keys.landing(who)],
+      [queue, again, consumers, keys.inProcess(NAME), keys.landing(who), keys.parcels(who) + number],
       [0, NAME, who, number, 10, 0],
     ];
   }
@@ -60,7 +60,7 @@ describe('what redis carries out late of a wait whose connection broke', () => {
     await redis
       .multi()
       .lpush(keys.queue, 'item')
-      .millraceTakeBuffer(...where, ...args)
+      .millraceTake(...where, ...args)
       .exec();
     const items = await receiving;
     assert.deepEqual(textsOf(items), ['item']);
@@ -75,7 +75,7 @@ describe('what redis carries out late of a wait whose connection broke', () => {
     assert.ok(await consumer.settle(first as Held, { verb: 'ack' }));
     await redis.lpush(keys.queue, 'second');
     const [where, args] = await takeOf(1);
-    assert.equal(await redis.millraceTakeBuffer(...where, ...args), null);
+    assert.equal(await redis.millraceTake(...where, ...args), null);
     assert.deepEqual(textsOf(await consumer.receive(10)), ['second']);
     await consumer.close();
   });

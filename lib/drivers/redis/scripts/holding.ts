@@ -1,66 +1,64 @@
 import type { Result } from 'ioredis';
-import { BURY, COUNT, DELAY, NOW, POST, PUT_BACK, SETTLE, STANDING, TELL, UNPACK } from './shared.ts';
+import { BURY, COUNT, DELAY, NOW, POST, PUT_BACK, READ, SETTLE, STANDING, TELL } from './shared.ts';
 
 /** What a consumer takes, and settles. Memory does not grow by it, so a full server lets it pass. Each gives what {@link STANDING} says. */
 export const holding = {
   /**
-   * Moves items to what a consumer holds, as a parcel. If it has one of that number, its answer was lost: it is given again; if it had
-   * one, this was said long ago, and comes too late. What a pop has landed comes first, then what comes again, then the queue. An entry with two deaths behind it is
-   * given alone, to who holds nothing else.
-   * KEYS  queue · again · consumers · holdings · landing
+   * Moves items to what a consumer holds, as a parcel, which is read from its list then. If it has one of that number, its answer was
+   * lost: it is given again; if it had one, this was said long ago, and comes too late. What a pop has landed comes first, then what comes
+   * again, then the queue. An entry with two deaths behind it is given alone, to who holds nothing else.
+   * KEYS  queue · again · consumers · holdings · landing · the list of the parcel
    * ARGV  clock offset · consumer · incarnation · number of the parcel · how many at most, where 0 is none but what was moved before ·
    *       how many of them a handler may see at once, if they are plain items
-   * gives the parcel; nil if there is nothing; 0 if what comes first waits until the consumer holds nothing; -1, -2
+   * gives the letter and the time of the parcel; nil if there is nothing; 0 if what comes first waits until the consumer holds nothing;
+   * -1, -2
    */
   millraceTake: {
-    numberOfKeys: 5,
+    numberOfKeys: 6,
     lua: `#!lua flags=allow-oom
-${NOW}${STANDING}${UNPACK}
+${NOW}${STANDING}
 local stands = standing(KEYS[3], ARGV[2], ARGV[3])
 if stands < 0 then return stands end
-local lost, last = unpack(redis.call('HMGET', KEYS[4], ARGV[4], 'last'))
+local queue, again, holdings, landing, parcel = KEYS[1], KEYS[2], KEYS[4], KEYS[5], KEYS[6]
+local lost, last = unpack(redis.call('HMGET', holdings, ARGV[4], 'last'))
 if lost then return lost end
 if last and tonumber(last) >= tonumber(ARGV[4]) then return false end
-local kind, items, max = 'q', {}, tonumber(ARGV[5])
-local landed = redis.call('LRANGE', KEYS[5], 0, -1)
-if #landed > 0 then
-  redis.call('DEL', KEYS[5])
-  for i = #landed, 1, -1 do items[#items + 1] = landed[i] end
-  if redis.call('EXISTS', KEYS[2]) == 1 then
-    kind = 'l'
-  elseif #items < max then
-    local popped = redis.call('LMPOP', 1, KEYS[1], 'RIGHT', 'COUNT', max - #items)
-    for _, item in ipairs(popped and popped[2] or {}) do items[#items + 1] = item end
-  end
-elseif max == 0 then
-  return false
-else
-  local again = redis.call('LRANGE', KEYS[2], -max, -1)
-  if #again > 0 then
-    kind = 'a'
-    local function suspect(entry) return tonumber(string.match(entry, '^%d+ (%d+) ')) >= 2 end
-    if suspect(again[#again]) then
-      for _, field in ipairs(redis.call('HKEYS', KEYS[4])) do
-        if string.match(field, '^%d+$') then return 0 end
-      end
-      items = { again[#again] }
-    else
-      for i = #again, 1, -1 do
-        if suspect(again[i]) then break end
-        items[#items + 1] = again[i]
-      end
-    end
-    redis.call('RPOP', KEYS[2], #items)
-  else
-    local popped = redis.call('LMPOP', 1, KEYS[1], 'RIGHT', 'COUNT', max)
-    if not popped then return false end
-    items = popped[2]
-  end
+local kind, max = 'q', tonumber(ARGV[5])
+local landed = redis.call('LRANGE', landing, 0, -1)
+if max == 0 and #landed == 0 then return false end
+local function takeFromQueue(most)
+  local count = math.min(most, redis.call('LLEN', queue))
+  if count <= 0 then return 0 end
+  redis.call('SORT', queue, 'BY', 'nosort', 'DESC', 'LIMIT', 0, count, 'STORE', parcel)
+  redis.call('LTRIM', queue, 0, -count - 1)
+  return count
 end
-local parcel = pack(kind, now(ARGV[1]), items)
-redis.call('HSET', KEYS[4], ARGV[4], parcel, 'last', ARGV[4])
-if ARGV[6] ~= '0' and kind ~= 'a' then redis.call('HSET', KEYS[4], 'handed', ARGV[4] .. ' ' .. ARGV[6]) end
-return parcel`,
+local function suspect(entry) return tonumber(string.match(entry, '^%d+ (%d+) ')) >= 2 end
+local comesAgain = redis.call('EXISTS', again) == 1
+if #landed > 0 then
+  if comesAgain then kind = 'l' else takeFromQueue(max - #landed) end
+  redis.call('LPUSH', parcel, unpack(landed))
+  redis.call('DEL', landing)
+elseif comesAgain then
+  kind = 'a'
+  local entries, count = redis.call('LRANGE', again, -max, -1), 0
+  if suspect(entries[#entries]) then
+    for _, field in ipairs(redis.call('HKEYS', holdings)) do
+      if string.match(field, '^%d+$') then return 0 end
+    end
+    count = 1
+  else
+    while count < #entries and not suspect(entries[#entries - count]) do count = count + 1 end
+  end
+  redis.call('SORT', again, 'BY', 'nosort', 'DESC', 'LIMIT', 0, count, 'STORE', parcel)
+  redis.call('LTRIM', again, 0, -count - 1)
+elseif takeFromQueue(max) == 0 then
+  return false
+end
+local mark = kind .. string.format('%d', now(ARGV[1]))
+local handed = ARGV[6] ~= '0' and kind ~= 'a' and { 'handed', ARGV[4] .. ' ' .. ARGV[6] } or {}
+redis.call('HSET', holdings, ARGV[4], mark, 'last', ARGV[4], unpack(handed))
+return mark`,
   },
   /**
    * Says up to which item a handler may have seen what the consumer holds. What was said later counts, whichever comes first.
@@ -82,17 +80,17 @@ return 1`,
   },
   /**
    * Acknowledges: deletes what masks say of parcels.
-   * KEYS  consumers · holdings · marks
+   * KEYS  consumers · holdings · marks · what the lists of the parcels begin with
    * ARGV  consumer · incarnation · how many are settled · (parcel · mask)…
    */
   millraceAck: {
-    numberOfKeys: 3,
+    numberOfKeys: 4,
     lua: `#!lua flags=allow-oom
 ${STANDING}${SETTLE}${COUNT}
 local stands = standing(KEYS[1], ARGV[1], ARGV[2])
 if stands < 0 then return stands end
 local isNews = false
-for i = 4, #ARGV, 2 do isNews = settle(KEYS[2], ARGV[i], ARGV[i + 1]) or isNews end
+for i = 4, #ARGV, 2 do isNews = settle(KEYS[2], KEYS[4], ARGV[i], ARGV[i + 1]) or isNews end
 if isNews then count(KEYS[3], 'settled', ARGV[3]) end
 return 1`,
   },
@@ -103,13 +101,13 @@ return 1`,
    *       message)…
    */
   millraceAnswer: {
-    numberOfKeys: 3,
+    numberOfKeys: 4,
     lua: `#!lua flags=allow-oom
 ${STANDING}${SETTLE}${COUNT}${POST}
 local stands = standing(KEYS[1], ARGV[1], ARGV[2])
 if stands < 0 then return stands end
 local isNews, head = false, 5 + 2 * ARGV[5]
-for i = 6, head, 2 do isNews = settle(KEYS[2], ARGV[i], ARGV[i + 1]) or isNews end
+for i = 6, head, 2 do isNews = settle(KEYS[2], KEYS[4], ARGV[i], ARGV[i + 1]) or isNews end
 if not isNews then return 1 end
 count(KEYS[3], 'settled', ARGV[3])
 for i = head + 1, #ARGV, 2 do post(ARGV[4], ARGV[i], ARGV[i + 1]) end
@@ -117,28 +115,25 @@ return 1`,
   },
   /**
    * Settles items of one parcel by sending each somewhere, once.
-   * KEYS  consumers · holdings · again · delayed · dead · marks
+   * KEYS  consumers · holdings · again · delayed · dead · marks · what the lists of the parcels begin with
    * ARGV  clock offset · consumer · incarnation · channel · parcel · mask · (index from 1 · 'retry', 'release' or 'reject' · milliseconds
    *       of delay, or reason)…
    */
   millraceReturn: {
-    numberOfKeys: 6,
+    numberOfKeys: 7,
     lua: `#!lua flags=allow-oom
-${NOW}${TELL}${DELAY}${STANDING}${UNPACK}${SETTLE}${COUNT}${POST}${BURY}
+${NOW}${TELL}${DELAY}${STANDING}${READ}${SETTLE}${COUNT}${POST}${BURY}
 local stands = standing(KEYS[1], ARGV[2], ARGV[3])
 if stands < 0 then return stands end
-local parcel = redis.call('HGET', KEYS[2], ARGV[5])
-if not parcel then return 1 end
-local settled, wanted, isAgain = redis.call('HGET', KEYS[2], ARGV[5] .. '*'), {}, false
+local mark = redis.call('HGET', KEYS[2], ARGV[5])
+if not mark then return 1 end
+local settled, isAgain = redis.call('HGET', KEYS[2], ARGV[5] .. '*'), false
 for i = 7, #ARGV, 3 do
-  if not isSet(settled, tonumber(ARGV[i])) then wanted[tonumber(ARGV[i])] = true end
-end
-local items, areEntries = pick(parcel, wanted)
-for i = 7, #ARGV, 3 do
-  local bytes, verb, detail = items[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2]
+  local index, verb, detail = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2]
+  local bytes = not isSet(settled, index) and redis.call('LINDEX', KEYS[7] .. ARGV[5], index - 1)
   if bytes then
     local attempts, deaths = 0, 0
-    if areEntries then attempts, deaths, bytes = parts(bytes) end
+    if string.sub(mark, 1, 1) == 'a' then attempts, deaths, bytes = parts(bytes) end
     local function entry(more) return attempts + more .. ' ' .. deaths .. ' ' .. bytes end
     if verb == 'reject' then
       bury(string.sub(KEYS[5], 1, -5), bytes, detail, attempts + 1)
@@ -151,7 +146,7 @@ for i = 7, #ARGV, 3 do
     end
   end
 end
-settle(KEYS[2], ARGV[5], ARGV[6])
+settle(KEYS[2], KEYS[7], ARGV[5], ARGV[6])
 if isAgain then tell(ARGV[4], 'again') end
 return 1`,
   },
@@ -165,7 +160,7 @@ return 1`,
   millraceJoin: {
     numberOfKeys: 1,
     lua: `#!lua flags=allow-oom
-${NOW}${TELL}${UNPACK}${COUNT}${POST}${BURY}${PUT_BACK}
+${NOW}${TELL}${READ}${COUNT}${POST}${BURY}${PUT_BACK}
 local consumers, time, base, name, incarnation, former = KEYS[1], now(ARGV[1]), ARGV[2], ARGV[4], ARGV[5], ARGV[8]
 local holdings = base .. 'in-process:' .. name
 local record = redis.call('HGET', consumers, name)
@@ -173,12 +168,12 @@ local other, _, attempts = string.match(record or '', '^(%S+) (%S+) (%S+)')
 if other == incarnation then return 1 end
 if other and former ~= '' then return -2 end
 if other then
-  putBack(base, holdings, base .. 'landing:' .. other, true, tonumber(attempts), ARGV[3])
+  putBack(base, holdings, other, true, tonumber(attempts), ARGV[3])
   redis.call('HSET', consumers, '~' .. other, time + 5000)
   tell(ARGV[3], 'again')
 end
 if former ~= '' then
-  putBack(base, base .. 'nothing', base .. 'landing:' .. former, true, tonumber(ARGV[7]), ARGV[3])
+  putBack(base, base .. 'nothing', former, true, tonumber(ARGV[7]), ARGV[3])
 end
 redis.call('HSET', consumers, name, string.format('%s %d %s', incarnation, time + ARGV[6], ARGV[7]))
 redis.call('PERSIST', consumers)
@@ -196,7 +191,7 @@ return 1`,
   millraceBeat: {
     numberOfKeys: 1,
     lua: `#!lua flags=allow-oom
-${NOW}${TELL}${UNPACK}${COUNT}${POST}${BURY}${STANDING}${PUT_BACK}
+${NOW}${TELL}${READ}${COUNT}${POST}${BURY}${STANDING}${PUT_BACK}
 local consumers, time, base, channel = KEYS[1], now(ARGV[1]), ARGV[2], ARGV[3]
 local stands, isLate = standing(consumers, ARGV[4], ARGV[5]), 0
 if stands == 1 then
@@ -216,7 +211,7 @@ for i = 1, #all, 2 do
   if name ~= ARGV[4] then
     if left <= 0 and ARGV[8] == '1' and isLate == 0 then
       local holdings = base .. (isGhost and 'nothing' or 'in-process:' .. name)
-      putBack(base, holdings, base .. 'landing:' .. incarnation, not isGhost, tonumber(attempts), channel)
+      putBack(base, holdings, incarnation, not isGhost, tonumber(attempts), channel)
       redis.call('HDEL', consumers, name)
       if not isGhost then
         redis.call('HSET', consumers, '~' .. incarnation, time + 5000)
@@ -240,10 +235,10 @@ return { stands, nextEnd, isLate, redis.call('EXISTS', base .. 'again'), due }`,
   millraceLeave: {
     numberOfKeys: 1,
     lua: `#!lua flags=allow-oom
-${TELL}${UNPACK}${COUNT}${POST}${BURY}${STANDING}${PUT_BACK}
+${TELL}${READ}${COUNT}${POST}${BURY}${STANDING}${PUT_BACK}
 local consumers, base, channel, name = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local stands = standing(consumers, name, ARGV[4])
-putBack(base, base .. (stands == 1 and 'in-process:' .. name or 'nothing'), base .. 'landing:' .. ARGV[4], false, 0, channel)
+putBack(base, base .. (stands == 1 and 'in-process:' .. name or 'nothing'), ARGV[4], false, 0, channel)
 if stands == 1 then redis.call('HDEL', consumers, name) end
 local others = redis.call('HKEYS', consumers)
 for _, other in ipairs(others) do
@@ -254,7 +249,7 @@ for _, other in ipairs(others) do
   end
 end
 for _, ghost in ipairs(others) do
-  putBack(base, base .. 'nothing', base .. 'landing:' .. string.sub(ghost, 2), false, 0, channel)
+  putBack(base, base .. 'nothing', string.sub(ghost, 2), false, 0, channel)
 end
 redis.call('DEL', consumers)
 return stands`,
@@ -265,7 +260,7 @@ type Arg = string | number | Buffer;
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {
-    millraceTakeBuffer(...args: Arg[]): Result<Buffer | number | null, Context>;
+    millraceTake(...args: Arg[]): Result<string | number | null, Context>;
     millraceHanded(...args: Arg[]): Result<number, Context>;
     millraceAck(...args: Arg[]): Result<number, Context>;
     millraceAnswer(...args: Arg[]): Result<number, Context>;

@@ -78,13 +78,14 @@ return store(false)`,
   },
   /**
    * The same for items made of what a consumer holds, which is settled in this step; all of them or none.
-   * KEYS  as above · the consumers, the consumer's holdings and the marks of the queue that they come from
+   * KEYS  as above · the consumers, the consumer's holdings, the marks of the queue that they come from, and what the
+   *       lists of the parcels begin with
    * ARGV  as above, then: consumer · incarnation · how many are settled · how many parcels are named · (parcel · mask)… ·
    *       item…
    * gives as above; or -1 and -2 where the consumer's lease has ended, or another has its name
    */
   millraceHop: {
-    numberOfKeys: 7,
+    numberOfKeys: 8,
     lua: `#!lua
 ${NOW}${TELL}${DELAY}${MARK}${COUNT}${STANDING}${SETTLE}
 local head = 13 + 2 * tonumber(ARGV[13])
@@ -96,7 +97,7 @@ local stands = standing(KEYS[5], ARGV[10], ARGV[11])
 if stands < 0 then return stands end
 local last = store(true)
 if last ~= lastGiven then return last end
-for i = 14, head, 2 do settle(KEYS[6], ARGV[i], ARGV[i + 1]) end
+for i = 14, head, 2 do settle(KEYS[6], KEYS[8], ARGV[i], ARGV[i + 1]) end
 count(KEYS[7], 'settled', ARGV[12])
 return last`,
   },

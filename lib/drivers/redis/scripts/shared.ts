@@ -4,10 +4,11 @@ import { REPLIES } from '../../../packet.ts';
  * Lua functions that several scripts begin with.
  *
  * What waits in `again` is an entry: '<attempts> <deaths> <bytes>'; `delayed` has the same behind a unique '<time>.<n> ' that keeps
- * the order of equal times. A holding's field '<n>' is a parcel: what one take moved, as a MessagePack array, of which the last element
- * is a letter ('a': entries, 'q': plain items, 'l': the same, while there are entries to be had first) and the time; its field '<n>*' has
- * a bit for each of them that is settled. Its field 'handed' says up to which of them all (parcel and index) a handler may have seen
- * them; 'last' is the highest number that a parcel had.
+ * the order of equal times. A parcel is what one take moved: a list, in which what was to be had first is first. The holdings of its
+ * consumer have a field '<n>' for it, a letter ('a': entries, 'q': plain items, 'l': the same, while there are entries to be had first)
+ * and the time; and a field '<n>*' with a bit for each of its items that is settled. Their field 'handed' says up to which of them all
+ * (parcel and index) a handler may have seen them; 'last' is the highest number that a parcel had. Items are moved from list to list by
+ * the server itself: each that passes through Lua costs as much as all else that is done with it.
  */
 
 /** The server's time in milliseconds, moved by an offset that is 0 outside tests. */
@@ -57,42 +58,11 @@ local function standing(consumers, name, incarnation)
 end
 `;
 
-/**
- * The items of a parcel, whether they are entries, and since when they are held; how many there are; some of them, without unpacking the
- * others, which would take long where they are large.
- */
-export const UNPACK = `
-local function unpacked(parcel)
-  local items = cmsgpack.unpack(parcel)
-  local mark = table.remove(items)
-  return items, string.sub(mark, 1, 1) == 'a', tonumber(string.sub(mark, 2))
-end
-local function pack(kind, time, items)
-  items[#items + 1] = kind .. string.format('%d', time)
-  return cmsgpack.pack(items)
-end
+/** What an entry is made of; and whether a mask has the bit of an item, which are numbered from 1. */
+export const READ = `
 local function parts(entry)
   local attempts, deaths, bytes = string.match(entry, '^(%d+) (%d+) (.*)$')
   return tonumber(attempts), tonumber(deaths), bytes
-end
-local function elements(parcel)
-  local head = string.byte(parcel)
-  if head == 0xdc then return string.byte(parcel, 2) * 256 + string.byte(parcel, 3) - 1, 4 end
-  if head == 0xdd then return tonumber(struct.unpack('>I4', string.sub(parcel, 2, 5))) - 1, 6 end
-  return head % 16 - 1, 2
-end
-local function pick(parcel, wanted)
-  local found, count, at = {}, elements(parcel)
-  for i = 1, count do
-    local kind, length = string.byte(parcel, at), nil
-    if kind < 0xc0 then length, at = kind % 32, at + 1
-    elseif kind == 0xd9 then length, at = string.byte(parcel, at + 1), at + 2
-    elseif kind == 0xda then length, at = string.byte(parcel, at + 1) * 256 + string.byte(parcel, at + 2), at + 3
-    else length, at = struct.unpack('>I4', string.sub(parcel, at + 1, at + 4)), at + 5 end
-    if wanted[i] then found[i] = string.sub(parcel, at, at + length - 1) end
-    at = at + length
-  end
-  return found, string.sub(parcel, -14, -14) == 'a'
 end
 local function isSet(mask, index)
   if not mask then return false end
@@ -106,15 +76,19 @@ end
  * that was news: what is said again, because its answer was lost, is not.
  */
 export const SETTLE = String.raw`
-local function settle(holdings, parcel, mask)
-  local field = parcel .. '*'
-  local before = redis.call('HGET', holdings, field)
+local function settle(holdings, parcels, parcel, mask)
+  local field, all = parcel .. '*', string.rep('\255', #mask)
+  local before = mask ~= all and redis.call('HGET', holdings, field)
   if before then
     local bytes = {}
     for i = 1, #mask do bytes[i] = string.char(bit.bor(string.byte(mask, i), string.byte(before, i))) end
     mask = table.concat(bytes)
   end
-  if mask == string.rep('\255', #mask) then return redis.call('HDEL', holdings, parcel, field) > 0 end
+  if mask == all then
+    if redis.call('HDEL', holdings, parcel, field) == 0 then return false end
+    redis.call('UNLINK', parcels .. parcel)
+    return true
+  end
   if mask == before or redis.call('HEXISTS', holdings, parcel) == 0 then return false end
   redis.call('HSET', holdings, field, mask)
   return true
@@ -163,7 +137,8 @@ end
  * and as a death; after the last attempt that makes a dead letter.
  */
 export const PUT_BACK = `
-local function putBack(base, holdings, landing, died, maxAttempts, channel)
+local function putBack(base, holdings, incarnation, died, maxAttempts, channel)
+  local landing, lists = base .. 'landing:' .. incarnation, base .. 'parcel:' .. incarnation .. ':'
   local parcels, masks, letters, seenParcel, seenIndex, moved = {}, {}, {}, 0, 0, 0
   local function give(entry, isEntry, seen)
     local attempts, deaths, bytes = 0, 0, entry
@@ -195,12 +170,15 @@ local function putBack(base, holdings, landing, died, maxAttempts, channel)
   end
   table.sort(parcels, function(a, b) return a[1] > b[1] end)
   for _, parcel in ipairs(parcels) do
-    local number, items, isEntry = parcel[1], unpacked(parcel[2])
+    local number, isEntry = parcel[1], string.sub(parcel[2], 1, 1) == 'a'
+    local list = lists .. string.format('%d', number)
+    local items = redis.call('LRANGE', list, 0, -1)
     for i = #items, 1, -1 do
       if not isSet(masks[number], i) then
         give(items[i], isEntry, number < seenParcel or (number == seenParcel and i <= seenIndex))
       end
     end
+    redis.call('UNLINK', list)
   end
   redis.call('DEL', holdings, landing)
   for i = #letters, 1, -1 do bury(base, unpack(letters[i])) end

@@ -1,5 +1,5 @@
 import type { Result } from 'ioredis';
-import { COUNT, NOW, TELL, UNPACK } from './shared.ts';
+import { COUNT, NOW, READ, TELL } from './shared.ts';
 
 /** What is due, what is there, and what has died. */
 export const watching = {
@@ -33,7 +33,7 @@ return first[2] and math.max(0, first[2] - time) or -1`,
   millraceInspect: {
     numberOfKeys: 6,
     lua: `#!lua flags=no-writes
-${NOW}${UNPACK}
+${NOW}${READ}
 local time = now(ARGV[1])
 local length, again = redis.call('LLEN', KEYS[1]), redis.call('LLEN', KEYS[2])
 local function total(name) return tonumber(redis.call('HGET', KEYS[6], name) or 0) end
@@ -60,8 +60,8 @@ for i = 1, #all, 2 do
     for j = 1, #holdings, 2 do
       local field = holdings[j]
       if string.match(field, '^%d+$') then
-        oldest = math.max(oldest, time - string.sub(holdings[j + 1], -13))
-        for k = 1, elements(holdings[j + 1]) do
+        oldest = math.max(oldest, time - string.sub(holdings[j + 1], 2))
+        for k = 1, redis.call('LLEN', ARGV[2] .. 'parcel:' .. incarnation .. ':' .. field) do
           if not isSet(masks[field], k) then held = held + 1 end
         end
       end
