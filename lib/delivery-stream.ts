@@ -308,7 +308,8 @@ export class DeliveryStream<Out = any> extends Readable {
   async #receive(consumer: Consumer, max: number): Promise<void> {
     let items: readonly Held[];
     try {
-      items = await consumer.receive(max);
+      // Who took the last at once, and has nothing more to do, takes the next at once.
+      items = await consumer.receive(max, this.#eager && this.#unsettled === 0);
     } catch (error) {
       this.destroy(error as Error);
       return;

@@ -261,8 +261,10 @@ export interface Consumer {
    * Takes 1 to `max` items, waiting until there are any; none only when cancelled. Items that come again come first. Goes on by
    * itself when the broker was away. One call at a time. Rejects, with a MillraceError, when the broker refuses for good; with
    * `ERR_MILLRACE_FENCED` when another consumer has started under this one's name.
+   *
+   * @param atOnce whether a handler waits for the first of them: a driver may count that as handed over when it is taken
    */
-  receive(max: number): Promise<readonly Held[]>;
+  receive(max: number, atOnce?: boolean): Promise<readonly Held[]>;
   /** Makes the call under way resolve soon: with none, or with what was taken meanwhile. */
   cancel(): void;
   /**

@@ -150,7 +150,7 @@ export class World {
     const participant = this.#participant(who);
     const { consumer, taken } = participant;
     const received = new AbortController();
-    const receiving = consumer.receive(1).then((items) => {
+    const receiving = consumer.receive(1, hands).then((items) => {
       received.abort();
       if (hands) for (const item of items) consumer.handOver(item);
       return items;

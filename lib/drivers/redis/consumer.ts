@@ -43,6 +43,8 @@ type Found = readonly RedisHeld[] | 'suspect';
 /** A call of `receive`. */
 interface Call {
   readonly max: number;
+  /** Whether a handler waits for the first of what comes. */
+  readonly atOnce: boolean;
   isCancelled: boolean;
 }
 
@@ -108,7 +110,7 @@ export class RedisConsumer implements Consumer {
   /** The least that was said with the next number of how many of its items are handed over at once. */
   #atOnce = Number.POSITIVE_INFINITY;
   /** The call under way, and what ends its waiting. */
-  #call: Call = { max: 0, isCancelled: false };
+  #call: Call = { max: 0, atOnce: false, isCancelled: false };
   #waiting: AbortController | undefined;
   #isReceiving = false;
   #failures = 0;
@@ -152,8 +154,8 @@ export class RedisConsumer implements Consumer {
     this.#lease.join().catch(() => {});
   }
 
-  receive(max: number): Promise<readonly RedisHeld[]> {
-    const call: Call = { max, isCancelled: false };
+  receive(max: number, atOnce = false): Promise<readonly RedisHeld[]> {
+    const call: Call = { max, atOnce, isCancelled: false };
     this.#call = call;
     this.#isReceiving = true;
     const receiving = this.#receive(call);
@@ -268,9 +270,9 @@ export class RedisConsumer implements Consumer {
     return take.found.promise;
   }
 
-  #newTake({ max }: Call): Take {
+  #newTake({ max, atOnce }: Call): Take {
     // One that is said again must not say more: the first may have been carried out.
-    this.#atOnce = Math.min(this.#atOnce, this.#handing.atOnce(max));
+    this.#atOnce = Math.min(this.#atOnce, this.#handing.atOnce(max, atOnce));
     return { number: this.#number + 1, max, atOnce: this.#atOnce };
   }
 
@@ -335,7 +337,7 @@ export class RedisConsumer implements Consumer {
   }
 
   async #giveBackUnheard(): Promise<void> {
-    const found = await this.#ask({ max: 0, isCancelled: false });
+    const found = await this.#ask({ max: 0, atOnce: false, isCancelled: false });
     if (found === 'suspect') return;
     for (const item of found) this.settle(item, { verb: 'release' }).catch(() => {});
   }

@@ -53,10 +53,15 @@ export class Handing {
     return [this.#parcel, this.#count];
   }
 
-  /** How many items of a parcel of at most `max`, which is asked for now, may be handed over as soon as it is there. */
-  atOnce(max: number): number {
+  /**
+   * How many items of a parcel of at most `max`, which is asked for now, may be handed over as soon as it is there.
+   *
+   * @param isAwaited whether a handler waits for the first
+   */
+  atOnce(max: number, isAwaited: boolean): number {
     const ahead = this.#ahead(performance.now());
-    return ahead > 1 ? Math.min(ahead, max) : 0;
+    if (ahead > 1) return Math.min(ahead, max);
+    return isAwaited && !this.#singly ? 1 : 0;
   }
 
   /** What came is known to the server as seen so far. */

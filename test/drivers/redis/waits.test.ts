@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import type { Consumer, DriverConnection, Held } from '../../../lib/driver.ts';
 import { connectRedis } from '../../../lib/drivers/redis/connection.ts';
 import { type RequestPacket, replyText } from '../../../lib/packet.ts';
+import { work } from '../../../lib/work.ts';
 import { uniqueQueue } from '../../support/brokers.ts';
 import { RedisServer } from '../../support/redis.ts';
 import { nextTurn, numbers, until } from '../../support/streams.ts';
@@ -70,6 +71,43 @@ describe('who waits for redis', () => {
     await consumer.settle(held as Held, { verb: 'retry', delay: 0 });
     const [again] = await consumer.receive(10);
     assert.equal(again?.attempt, 2);
+  });
+
+  it('counts as handed over, as it is taken, what a handler waits for, and only that', async () => {
+    const holdings = async (): Promise<string> => {
+      const [key = ''] = await redis.keys(`{${queue}}:in-process:*`);
+      return key;
+    };
+    const receiving = consumer.receive(10, true);
+    await waiting();
+    await redis.lpush(queue, 'a', 'b');
+    const [first, second] = await receiving;
+    assert.equal(await redis.hget(await holdings(), 'handed'), '1 1');
+    await redis.config('RESETSTAT');
+    consumer.handOver(first as Held);
+    await consumer.settle(first as Held, { verb: 'ack' });
+    assert.match(await redis.info('commandstats'), /cmdstat_hget:calls=2,/, 'the settlement alone');
+    await consumer.settle(second as Held, { verb: 'ack' });
+    await redis.lpush(queue, 'c');
+    await consumer.receive(10);
+    assert.equal(await redis.hget(await holdings(), 'handed'), '1 1');
+  });
+
+  it('is not told more of a worker that is idle than what it takes and what it has done', async () => {
+    const worker = work(queue, () => {}, { connection: server.url });
+    await worker.ready;
+    const settled = async (): Promise<number> => Number(await redis.hget(`{${queue}}:marks`, 'settled'));
+    const pushAndWait = async (n: number): Promise<void> => {
+      await redis.lpush(queue, String(n));
+      await until(async () => (await settled()) === n);
+    };
+    for (const n of [1, 2]) await pushAndWait(n);
+    await redis.config('RESETSTAT');
+    for (const n of numbers(20)) await pushAndWait(n + 3);
+    const [, calls] = /cmdstat_evalsha:calls=(\d+),/.exec(await redis.info('commandstats')) ?? [];
+    // Two for each; a sign of life may be among them.
+    assert.ok(Number(calls) < 45, `${calls} calls for 20 items`);
+    await worker.close();
   });
 
   describe('and answers', () => {
