@@ -30,7 +30,6 @@ export class RedisCancellations implements Cancellations, Listener {
     this.ready = new Promise((resolve) => {
       this.#isReady = resolve;
     });
-    clients.retain();
     this.#unlisten = clients.subscriptions.listen(keys.wake, this);
     this.#polling = setInterval(() => {
       if (this.#isUnread || clients.subscriptions.isRefused(keys.wake)) this.begin();
@@ -45,7 +44,6 @@ export class RedisCancellations implements Cancellations, Listener {
     clearInterval(this.#polling);
     this.#unlisten();
     this.#isReady();
-    this.#clients.release();
   }
 
   /** What was published: 'cancel', until when it is to be known, and its name. */

@@ -32,7 +32,8 @@ export function connectRedis(target: string | object, options: DriverOptions): D
   return new RedisConnection(new RedisClients(target, options.maxClients), options.prefix);
 }
 
-class RedisConnection implements DriverConnection {
+/** What streams see of the clients of one connection. */
+export class RedisConnection implements DriverConnection {
   readonly #clients: RedisClients;
   readonly #prefix: string;
   readonly #inspection: Inspection;

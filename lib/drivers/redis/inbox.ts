@@ -27,7 +27,6 @@ export class RedisInbox implements Inbox, Listener {
     this.#clients = clients;
     this.#prefix = prefix;
     this.#onReplies = onReplies;
-    clients.retain();
     this.#unlisten = clients.subscriptions.listen(this.channel, this);
     this.#sweeping = setInterval(() => this.#sweep(), SWEEP).unref();
   }
@@ -47,10 +46,9 @@ export class RedisInbox implements Inbox, Listener {
 
   close(): void {
     clearInterval(this.#sweeping);
-    this.#unlisten();
     for (const mailbox of this.#mailboxes.values()) mailbox.delete();
     this.#mailboxes.clear();
-    this.#clients.release();
+    this.#unlisten();
   }
 
   hear(message: string): void {

@@ -26,8 +26,9 @@ export class Subscriptions {
     this.#clients = clients;
   }
 
-  /** Listens to a channel until the function that it gives is called. */
+  /** Listens to a channel until the function that it gives is called. The connection is kept open meanwhile. */
   listen(channel: string, listener: Listener): () => void {
+    this.#clients.retain();
     const listeners = this.#listeners.get(channel);
     const { client } = this.#clients;
     if (listeners) {
@@ -94,9 +95,12 @@ export class Subscriptions {
 
   #forget(channel: string, listener: Listener): void {
     const listeners = this.#listeners.get(channel);
-    if (!listeners?.delete(listener) || listeners.size > 0) return;
-    this.#listeners.delete(channel);
-    this.#refused.delete(channel);
-    this.#clients.client?.unsubscribe(channel).catch(() => {});
+    if (!listeners?.delete(listener)) return;
+    if (listeners.size === 0) {
+      this.#listeners.delete(channel);
+      this.#refused.delete(channel);
+      this.#clients.client?.unsubscribe(channel).catch(() => {});
+    }
+    this.#clients.release();
   }
 }
