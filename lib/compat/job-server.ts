@@ -1,4 +1,5 @@
 import { noMethod } from '../contract.ts';
+import type { RedisClients } from '../drivers/redis/clients.ts';
 import { invalidValue } from '../errors.ts';
 import { handler as handlerCheck } from '../handling.ts';
 import type { RequestHandler } from '../methods.ts';
@@ -7,8 +8,8 @@ import type { Request } from '../request.ts';
 import { serve } from '../serve.ts';
 import type { Service } from '../service.ts';
 import { type JobOptions, jobChecks, jobDefaults } from './job-options.ts';
-import { closeClient, connectionOf, text } from './place.ts';
-import { clientsOf, moveAll } from './redis.ts';
+import { closeClient, text } from './place.ts';
+import { redisAt } from './redis.ts';
 
 /** The options of a {@link JobServer}. */
 export interface JobServerOptions extends JobOptions {
@@ -72,12 +73,12 @@ export class JobServer {
   #run(): Service {
     const { queue, inProcess = `${queue}:in-process`, concurrency, consumer } = this.#options;
     if (inProcess === queue) throw invalidValue('options.inProcess', 'another list than the queue itself', inProcess);
-    const clients = clientsOf(this.#options);
-    const serving = { connection: connectionOf(this.#options), concurrency, consumer } as object;
+    const redis = redisAt(this.#options);
+    const serving = { connection: redis.connection, concurrency, consumer } as object;
     const service = serve(queue, (value, request) => this.#handle(value, request), serving);
     const closing = new AbortController();
     service.stream.once('close', () => closing.abort());
-    moveAll(clients, inProcess, queue, closing.signal).catch((error) => service.stream.destroy(error));
+    moveAll(redis.clients, inProcess, queue, closing.signal).catch((error) => service.stream.destroy(error));
     return service;
   }
 
@@ -86,4 +87,9 @@ export class JobServer {
     if (!handler) throw noMethod(request.method, [...this.#handlers.keys()]);
     return handler(value, request);
   }
+}
+
+/** Moves all of a list to the right end of another, what is leftmost first. Rejects where it is refused for good, and when `signal` is aborted. */
+async function moveAll(clients: RedisClients, from: string, to: string, signal: AbortSignal): Promise<void> {
+  while ((await clients.use((client) => client.lmove(from, to, 'LEFT', 'RIGHT'), signal)) !== null);
 }

@@ -1,25 +1,19 @@
-import { checkQueueName, integer, name, unchecked, withDefaults } from '../options.ts';
+import { integer, withDefaults } from '../options.ts';
 import { PullStream } from '../pull-stream.ts';
 import { PushStream } from '../push-stream.ts';
-import { closeClient, connectionOf, type PlaceOptions, placeChecks } from './place.ts';
+import { closeClient, connectionOf } from './place.ts';
+import { type QueueOptions, queueChecks } from './queue-options.ts';
 import { reportInvalid } from './report.ts';
 
 /** The options of {@link Push} and {@link Pull}: both take the same, so that they can share them. */
-export interface PushPullOptions extends PlaceOptions {
-  /** The list's name: 1 to 128 letters, digits and any of `. _ : / -`. */
-  queue: string;
-  /** Was the time between two `BLPOP` commands. Nothing depends on it any more: a pause takes effect at once. */
-  timeout?: number;
+export interface PushPullOptions extends QueueOptions {
   /** How many values a `Pull` may hold, default 1: the one that a pause meets on its way. With more it is faster. */
   highWaterMark?: number;
 }
 
-const checks = { ...placeChecks, queue: name, timeout: unchecked, highWaterMark: integer(0) };
-
 function checked(options: PushPullOptions): PushPullOptions & { highWaterMark: number } {
-  const all = withDefaults<PushPullOptions, { highWaterMark: number }>(options, checks, { highWaterMark: 1 });
-  checkQueueName(all.queue);
-  return all as PushPullOptions & { highWaterMark: number };
+  const checks = { ...queueChecks, highWaterMark: integer(0) };
+  return withDefaults<PushPullOptions, { highWaterMark: number }>(options, checks, { highWaterMark: 1 });
 }
 
 /**

@@ -1,10 +1,10 @@
 import { EventEmitter } from 'node:events';
-import type { RedisClients } from '../drivers/redis/clients.ts';
 import { handler } from '../handling.ts';
 import { remoteErrorOf } from '../packet.ts';
 import { PullStream } from '../pull-stream.ts';
-import { closeClient, connectionOf } from './place.ts';
-import { clientsOf, setList } from './redis.ts';
+import { calledBack } from './callbacks.ts';
+import { closeClient } from './place.ts';
+import { type RedisPlace, redisAt } from './redis.ts';
 import { report, reportInvalid } from './report.ts';
 import { checkedOptions, type JobHandler, type RequestReplyOptions } from './reqrep-options.ts';
 import { schemaOf } from './schema.ts';
@@ -28,8 +28,8 @@ const job = schemaOf(
 export class Reply extends EventEmitter {
   readonly #queue: string;
   readonly #onJob: JobHandler;
+  readonly #redis: RedisPlace;
   readonly #pull: PullStream<Job>;
-  readonly #clients: RedisClients;
 
   /** @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE where options are wrong; ERR_MILLRACE_NOT_SUPPORTED */
   constructor(options: RequestReplyOptions) {
@@ -38,10 +38,10 @@ export class Reply extends EventEmitter {
     handler(all.onJob, 'options.onJob');
     this.#queue = all.queue;
     this.#onJob = all.onJob as JobHandler;
-    this.#clients = clientsOf(all);
-    const pulling = { connection: connectionOf(all), side: 'left', highWaterMark: 1, schema: job } as const;
+    this.#redis = redisAt(all);
+    const pulling = { connection: this.#redis.connection, side: 'left', highWaterMark: 1, schema: job } as const;
     this.#pull = new PullStream(`${all.queue}requests`, pulling);
-    this.#pull.on('data', ([id, data]: Job) => this.#work(id, data));
+    this.#pull.on('data', (data: Job) => this.#work(data).catch((error) => report(this, error)));
     this.#pull.on('error', (error) => this.emit('error', error));
     this.#pull.once('close', () => closeClient(all));
     reportInvalid(this.#pull, this);
@@ -53,26 +53,13 @@ export class Reply extends EventEmitter {
     this.#pull.close().catch(() => {});
   }
 
-  async #work(id: string, data: unknown): Promise<void> {
-    let isOver = false;
-    const settle = (error?: unknown, result?: unknown): void => {
-      if (!isOver) this.#answer(id, error, result).catch((refusal) => report(this, refusal));
-      isOver = true;
-    };
+  async #work([id, data]: Job): Promise<void> {
     try {
-      await this.#onJob(data, settle, id);
+      const result = await calledBack((settle) => this.#onJob(data, settle, id));
+      await this.#redis.answer(`${this.#queue}replies:${id}`, JSON.stringify(result) ?? 'null', EXPIRY);
     } catch (error) {
-      settle(error ?? new Error('The handler has failed'));
-    }
-  }
-
-  async #answer(id: string, error: unknown, result: unknown): Promise<void> {
-    try {
-      if (error) throw error;
-      await setList(this.#clients, `${this.#queue}replies:${id}`, JSON.stringify(result) ?? 'null', EXPIRY);
-    } catch (failure) {
-      if (this.listenerCount('error') > 0) process.nextTick(() => this.emit('error', failure));
-      await setList(this.#clients, `${this.#queue}errors:${id}`, JSON.stringify(remoteErrorOf(failure)), EXPIRY);
+      if (this.listenerCount('error') > 0) process.nextTick(() => this.emit('error', error));
+      await this.#redis.answer(`${this.#queue}errors:${id}`, JSON.stringify(remoteErrorOf(error)), EXPIRY);
     }
   }
 }

@@ -2,15 +2,15 @@ import { EventEmitter } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import type { Delivery } from '../delivery.ts';
 import type { DeadEvent } from '../delivery-options.ts';
-import type { RedisClients } from '../drivers/redis/clients.ts';
 import { messageOf } from '../errors.ts';
-import { PushStream } from '../push-stream.ts';
+import type { PushStream } from '../push-stream.ts';
 import type { Service } from '../service.ts';
 import { work } from '../work.ts';
-import { closeClient, connectionOf, type PlaceOptions } from './place.ts';
-import { clientsOf, publish, publishKept } from './redis.ts';
+import { closeClient } from './place.ts';
+import { type RedisPlace, redisAt } from './redis.ts';
 import { report, reportInvalid } from './report.ts';
 import { schemaOf } from './schema.ts';
+import { requestsTo, type SwarmOptions } from './swarm-requests.ts';
 
 interface Request {
   readonly id: string;
@@ -46,28 +46,23 @@ const request = schemaOf(
  * where nobody listens to that by a warning, and stops nothing.
  */
 export class Consumer extends EventEmitter {
-  readonly #namespace: string;
-  readonly #channel: string;
-  readonly #clients: RedisClients;
+  readonly #redis: RedisPlace;
+  readonly #responses: string;
   readonly #service: Service;
   /** To the queue it takes from. */
   readonly #back: PushStream;
 
   /** @internal */
-  constructor(options: PlaceOptions, namespace: string, channel: string) {
+  constructor(options: SwarmOptions, channel: string) {
     super();
-    this.#namespace = namespace;
-    this.#clients = clientsOf(options);
-    this.#channel = channel;
-    const queue = `${namespace}:${channel}`;
-    const connection = connectionOf(options);
-    const working = { connection, concurrency: CONCURRENCY, schema: request };
+    this.#redis = redisAt(options);
+    this.#responses = `${options.namespace}:response:`;
+    const queue = `${options.namespace}:${channel}`;
+    const working = { connection: this.#redis.connection, concurrency: CONCURRENCY, schema: request };
     this.#service = work<Request>(queue, (value, delivery) => this.#work(value, delivery), working);
-    this.#back = new PushStream(queue, { connection });
+    this.#back = requestsTo(this.#redis, queue, this);
     reportInvalid(this.#service.stream, this);
-    this.#service.stream.on('dead', ({ reason }: DeadEvent) => report(this, errorOf(reason)));
-    // What befalls it befalls the service, too.
-    this.#back.on('error', () => {});
+    this.#service.stream.on('dead', ({ reason }: DeadEvent) => report(this, reason));
     this.#service.closed
       .catch((error) => process.nextTick(() => this.emit('error', error)))
       .then(() => {
@@ -82,51 +77,37 @@ export class Consumer extends EventEmitter {
     this.#service.close().catch(() => {});
   }
 
-  async #work(asked: Request, delivery: Delivery<Request>): Promise<void> {
-    if (this.listenerCount(asked.command) === 0) await setTimeout(UNHANDLED);
-    const handlers = this.rawListeners(asked.command);
-    if (handlers.length === 0) {
-      await this.#putBack(delivery);
-      return;
-    }
-    const { id, payload, replyTo } = asked;
-    const settle = replyTo ? this.#answer(id, replyTo) : () => {};
-    const args = payload === undefined || payload === null ? [settle] : [payload, settle];
+  async #work({ id, command, payload, replyTo }: Request, delivery: Delivery<Request>): Promise<void> {
+    if (this.listenerCount(command) === 0) await setTimeout(UNHANDLED);
+    if (this.listenerCount(command) === 0) return this.#back.send(delivery);
+    const respond = this.#responder(id, replyTo);
+    const args = payload === undefined || payload === null ? [respond] : [payload, respond];
     try {
-      await Promise.all(handlers.map((handler) => handler.apply(this, args)));
+      await Promise.all(this.rawListeners(command).map((handler) => handler.apply(this, args)));
     } catch (error) {
-      if (replyTo) settle(error ?? new Error('The handler has failed'));
+      if (replyTo) respond(error ?? new Error('The handler has failed'));
       else await delivery.reject(error);
     }
   }
 
-  async #putBack(delivery: Delivery<Request>): Promise<void> {
-    await this.#back.send(delivery);
-    await publish(this.#clients, `${this.#namespace}:${this.#channel}:request`, '');
-  }
-
-  /** What sends the answer to a request, the first time it is called. */
-  #answer(id: string, replyTo: string): (err?: unknown, result?: unknown) => void {
-    let isOver = false;
+  /** What sends the response to a request, where somebody waits for it, the first time it is called. */
+  #responder(id: string, replyTo: string | undefined): (err?: unknown, result?: unknown) => void {
+    let isOver = !replyTo;
     return (err, result) => {
       if (isOver) return;
       isOver = true;
-      const channel = `${this.#namespace}:response:${replyTo}`;
-      const kept = { key: `${channel}:${id}`, expiry: EXPIRY };
-      publishKept(this.#clients, channel, responseText(id, err, result), kept).catch((error) => report(this, error));
+      const channel = this.#responses + replyTo;
+      const response = responseText(id, err, result);
+      this.#redis.answer(`${channel}:${id}`, response, EXPIRY, channel).catch((error) => report(this, error));
     };
   }
 }
 
-function errorOf(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error(messageOf(reason));
-}
-
 /** A response in JSON: an error is said by its message. */
 function responseText(id: string, err: unknown, result: unknown): string {
-  const said = (thrown: unknown): unknown => (thrown instanceof Error ? messageOf(thrown) : thrown);
+  const said = err instanceof Error ? err.message : err;
   try {
-    return JSON.stringify({ id, err: said(err) ?? undefined, result: result ?? undefined });
+    return JSON.stringify({ id, err: said ?? undefined, result: result ?? undefined });
   } catch (error) {
     return JSON.stringify({ id, err: messageOf(error) });
   }

@@ -1,36 +1,43 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import type { RedisClients } from '../drivers/redis/clients.ts';
 import { MillraceError } from '../errors.ts';
-import { PushStream } from '../push-stream.ts';
-import { closeClient, connectionOf, type PlaceOptions } from './place.ts';
-import { clientsOf, publish } from './redis.ts';
+import { packetsIn } from '../packet.ts';
+import type { PushStream } from '../push-stream.ts';
+import { closeClient } from './place.ts';
+import { type RedisPlace, redisAt } from './redis.ts';
 import { report } from './report.ts';
-import { type Callback, type Response, Responses } from './swarm-responses.ts';
+import { requestsTo, type SwarmOptions } from './swarm-requests.ts';
+
+/** What a consumer answers. */
+interface Response {
+  readonly id: string;
+  readonly err?: unknown;
+  readonly result?: unknown;
+}
+
+/** Told once what comes of a request. */
+// biome-ignore lint/suspicious/noExplicitAny: it is what the other end says
+type Callback = (err: any, result?: any) => void;
 
 /**
- * The producer of swarm. Emits `'success'` or `'failure'` with each {@link Response}, behind its callback, and `'error'` when requests
- * can't be queued that have no callback.
+ * The producer of swarm. Emits `'success'` or `'failure'` with each response, `{ id, err, result }`, behind its callback, and `'error'`
+ * when requests can't be queued that have no callback.
  */
 export class Producer extends EventEmitter {
-  readonly #options: PlaceOptions;
-  readonly #namespace: string;
-  readonly #clients: RedisClients;
+  readonly #options: SwarmOptions;
+  readonly #redis: RedisPlace;
   readonly #id = randomUUID();
   readonly #streams = new Map<string, PushStream>();
-  readonly #responses: Responses;
+  /** What takes the response, by request. */
+  readonly #waiting = new Map<string, (response: Response) => void>();
+  #stopListening: (() => void) | undefined;
   #isEnded = false;
 
   /** @internal */
-  constructor(options: PlaceOptions, namespace: string) {
+  constructor(options: SwarmOptions) {
     super();
     this.#options = options;
-    this.#namespace = namespace;
-    this.#clients = clientsOf(options);
-    this.#responses = new Responses(this.#clients, `${namespace}:response:${this.#id}`, {
-      told: (response) => this.#tell(response),
-      failed: (error) => report(this, error),
-    });
+    this.#redis = redisAt(options);
   }
 
   /**
@@ -46,49 +53,76 @@ export class Producer extends EventEmitter {
   queue(channel: string, command: string, ...args: unknown[]): void {
     const [payload, callback] = (typeof args[0] === 'function' ? [undefined, args[0]] : args) as [unknown, Callback?];
     if (this.#isEnded) throw new MillraceError('CLOSED', 'The producer has been ended');
-    const stream = this.#streamTo(`${this.#namespace}:${channel}`);
-    const id = randomUUID();
-    const replyTo = callback && this.#id;
-    if (callback) this.#responses.expect(id, callback);
-    this.#queue(stream, channel, { id, command, payload, replyTo }).catch((error) => this.#fail(id, error));
+    const stream = this.#streamTo(`${this.#options.namespace}:${channel}`);
+    void this.#ask(stream, { command, payload }, callback);
   }
 
   /** Queues no more, and lets go of Redis when all is stored and answered. */
   end(): void {
-    if (this.#isEnded) return;
     this.#isEnded = true;
-    const end = (): void => {
-      for (const stream of this.#streams.values()) stream.end();
-      this.#responses.end();
-    };
-    this.#responses.ready.then(end, end);
+    for (const stream of this.#streams.values()) stream.end();
+    this.#rest();
     closeClient(this.#options);
   }
 
-  async #queue(stream: PushStream, channel: string, request: object): Promise<void> {
-    // A response may come before the request is known to be stored.
-    await this.#responses.ready;
-    await stream.send(request);
-    await publish(this.#clients, `${this.#namespace}:${channel}:request`, '');
+  get #channel(): string {
+    return `${this.#options.namespace}:response:${this.#id}`;
   }
 
   #streamTo(queue: string): PushStream {
     const before = this.#streams.get(queue);
     if (before && !before.destroyed) return before;
-    const stream = new PushStream(queue, { connection: connectionOf(this.#options) });
-    // Each of its requests is told.
-    stream.on('error', () => {});
+    const stream = requestsTo(this.#redis, queue, this);
     this.#streams.set(queue, stream);
     return stream;
   }
 
-  #tell(response: Response): void {
-    this.emit(response.err === undefined || response.err === null ? 'success' : 'failure', response);
+  async #ask(stream: PushStream, asked: object, callback?: Callback): Promise<void> {
+    const id = randomUUID();
+    try {
+      // It is listened for before it is asked for.
+      const response = callback && this.#responseTo(id);
+      await stream.send({ id, ...asked, replyTo: callback && this.#id });
+      if (response) this.#tell(await response, callback);
+    } catch (error) {
+      if (callback) process.nextTick(callback, error);
+      else report(this, error);
+    }
+    this.#waiting.delete(id);
+    this.#rest();
   }
 
-  #fail(id: string, error: Error): void {
-    const callback = this.#responses.forget(id);
-    if (callback) process.nextTick(callback, error);
-    else report(this, error);
+  #responseTo(id: string): Promise<Response> {
+    const listener = { hear: (message: string) => this.#hear(message), begin: () => this.#readKept() };
+    this.#stopListening ??= this.#redis.clients.subscriptions.listen(this.#channel, listener);
+    return new Promise((resolve) => this.#waiting.set(id, resolve));
+  }
+
+  #hear(message: string): void {
+    const [response] = packetsIn(message) as [Response | null | undefined];
+    if (response) this.#waiting.get(response.id)?.(response);
+  }
+
+  /** Hears what ours have kept: what was published while nobody heard it is lost. */
+  #readKept(): void {
+    for (const id of this.#waiting.keys()) {
+      const reading = this.#redis.ask((client) => client.lindex(`${this.#channel}:${id}`, 0));
+      reading.then(
+        (kept) => kept && this.#hear(kept),
+        (error) => report(this, error),
+      );
+    }
+  }
+
+  #tell(response: Response, callback: Callback): void {
+    this.#redis.clients.client?.unlink(`${this.#channel}:${response.id}`).catch(() => {});
+    // In ticks of their own: what a listener throws shall not meet anybody else.
+    process.nextTick(callback, response.err, response.result);
+    process.nextTick(() => this.emit((response.err ?? null) === null ? 'success' : 'failure', response));
+  }
+
+  /** Listens no more when all is over. */
+  #rest(): void {
+    if (this.#isEnded && this.#waiting.size === 0) this.#stopListening?.();
   }
 }

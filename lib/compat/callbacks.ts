@@ -1,0 +1,29 @@
+/** Says what comes of a job: an error, or none and the result. */
+export type Settle = (error?: unknown, result?: unknown) => void;
+
+/**
+ * What a function says by the callback that it is called with, the first time that it does. What it throws, or rejects with, is an
+ * error as well.
+ */
+export function calledBack(call: (settle: Settle) => unknown): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const settle: Settle = (error, result) => (error ? reject(error) : resolve(result));
+    Promise.resolve(call(settle)).catch(reject);
+  });
+}
+
+/**
+ * Calls back with what comes of a promise, in a tick of its own: what a callback throws shall not meet anybody else.
+ *
+ * @param none stands for no error
+ */
+export function callBack<None, Result>(
+  promise: Promise<Result>,
+  callback: (error: None, result?: Result) => void,
+  none: None,
+): void {
+  promise.then(
+    (result) => process.nextTick(callback, none, result),
+    (error) => process.nextTick(callback, error),
+  );
+}

@@ -1,0 +1,13 @@
+import { name, unchecked } from '../options.ts';
+import { type PlaceOptions, placeChecks } from './place.ts';
+
+/** The options that pushpull and reqrep have in common. */
+export interface QueueOptions extends PlaceOptions {
+  /** The list's name, for reqrep what the names of its lists begin with: 1 to 128 letters, digits and any of `. _ : / -`. */
+  queue: string;
+  /** Was the time between two `BLPOP` commands. Nothing depends on it any more: a pause, or an end, takes effect at once. */
+  timeout?: number;
+}
+
+/** The checks of {@link QueueOptions}. */
+export const queueChecks = { ...placeChecks, queue: name, timeout: unchecked };
