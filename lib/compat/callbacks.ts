@@ -1,3 +1,5 @@
+import { warn } from './report.ts';
+
 /** Says what comes of a job: an error, or none and the result. */
 export type Settle = (error?: unknown, result?: unknown) => void;
 
@@ -16,11 +18,12 @@ export function calledBack(call: (settle: Settle) => unknown): Promise<unknown> 
  * Calls back with what comes of a promise, in a tick of its own: what a callback throws shall not meet anybody else.
  *
  * @param none stands for no error
+ * @param callback without one what fails is a warning
  */
 export function callBack<None, Result>(
   promise: Promise<Result>,
-  callback: (error: None, result?: Result) => void,
   none: None,
+  callback: (error: None, result?: Result) => void = (error) => error && warn(error),
 ): void {
   promise.then(
     (result) => process.nextTick(callback, none, result),

@@ -3,54 +3,54 @@ import { type Connection, connect } from '../connect.ts';
 import { MillraceError } from '../errors.ts';
 import { LONGEST_TIMER } from '../options.ts';
 import { serve } from '../serve.ts';
-import type { Backend, Processor } from './que-backend.ts';
+import { warn } from './report.ts';
 
-/** A connection, and who asks there, by job. */
-interface Link {
-  readonly connection: Connection;
-  readonly clients: Map<string, Client>;
-}
+/** Does one job: gives its response, or fails. */
+export type Processor = (params: unknown) => Promise<unknown>;
 
 /** The brokers of one URL scheme of millrace: a job is a request to the queue of its name. */
-export class Broker implements Backend {
+export class Broker {
   readonly #processors = new Map<string, Processor>();
-  readonly #links: Link[] = [];
+  readonly #connections: Connection[] = [];
+  /** By the number of the connection, and the job. */
+  readonly #clients = new Map<string, Client>();
   #submitted = 0;
 
+  /** Connects to one more server; resolves when it answers. */
   async connect(url: string): Promise<void> {
     const connection = connect(url);
-    this.#links.push({ connection, clients: new Map() });
+    this.#connections.push(connection);
     for (const job of this.#processors.keys()) this.#work(job, connection);
     await connection.ready;
   }
 
+  /** Lets go of all servers, when what is done there is done. */
   async disconnect(): Promise<void> {
-    const links = this.#links.splice(0);
-    await Promise.all(links.map(({ connection }) => connection.close()));
+    this.#clients.clear();
+    await Promise.all(this.#connections.splice(0).map((connection) => connection.close()));
   }
 
+  /** Has the jobs of a name done. The last who is registered for one does its jobs. */
   register(job: string, processor: Processor): void {
-    const isKnown = this.#processors.has(job);
-    // The last one of a name does its jobs.
+    if (!this.#processors.has(job)) for (const connection of this.#connections) this.#work(job, connection);
     this.#processors.set(job, processor);
-    if (!isKnown) for (const { connection } of this.#links) this.#work(job, connection);
   }
 
+  /** The response to a job. */
   async submit(job: string, params: unknown): Promise<unknown> {
-    const link = this.#links[this.#submitted % this.#links.length];
-    if (!link) throw new MillraceError('CLOSED', `The job "${job}" was submitted while que was not connected`);
+    const turn = this.#submitted % this.#connections.length;
+    const connection = this.#connections[turn];
+    if (!connection) throw new MillraceError('CLOSED', `The job "${job}" was submitted while que was not connected`);
     this.#submitted += 1;
-    const { connection, clients } = link;
-    const client = clients.get(job) ?? new Client(job, { connection, timeout: LONGEST_TIMER });
-    clients.set(job, client);
+    const key = `${turn} ${job}`;
+    const client = this.#clients.get(key) ?? new Client(job, { connection, timeout: LONGEST_TIMER });
+    this.#clients.set(key, client);
     return await client.request('default', params);
   }
 
-  /** Works until the connection is closed. That it can't is told to who connects, or else a warning of the process. */
+  /** Works until the connection is closed. That it can't is told to who connects, too. */
   #work(job: string, connection: Connection): void {
-    const processor: Processor = (params) => (this.#processors.get(job) as Processor)(params);
-    serve(job, processor, { connection }).closed.catch((error) => {
-      process.emitWarning(String(error), { code: 'MILLRACE_UNHEARD' });
-    });
+    const processor = (params: unknown): unknown => this.#processors.get(job)?.(params);
+    serve(job, processor, { connection }).closed.catch(warn);
   }
 }

@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events';
-import { invalidType } from '../errors.ts';
-import type { Backend, Processor } from './que-backend.ts';
+import { handler } from '../handling.ts';
+import { calledBack } from './callbacks.ts';
+import type { Broker, Processor } from './que-broker.ts';
 
 /** A driver of one's own, as the README of que has it. */
 export interface QueDriver {
@@ -21,6 +22,9 @@ export interface QueJob {
   error?(reason: unknown): void;
 }
 
+/** Where the jobs of one driver are done. */
+export type Backend = Pick<Broker, keyof Broker>;
+
 /** The jobs of a driver of the user's. */
 export class OwnDriver implements Backend {
   readonly #driver: QueDriver;
@@ -29,51 +33,39 @@ export class OwnDriver implements Backend {
   /** @throws ERR_INVALID_ARG_TYPE where it lacks one of the four functions */
   constructor(driver: QueDriver) {
     for (const name of ['connect', 'disconnect', 'register', 'submit'] as const) {
-      if (typeof driver?.[name] !== 'function') throw invalidType(`driver.${name}`, 'of type function', driver?.[name]);
+      handler(driver?.[name], `driver.${name}`);
     }
     this.#driver = driver;
   }
 
-  connect(url: string): Promise<void> {
+  async connect(url: string): Promise<void> {
     this.#isConnected = true;
-    return calledBack((callback) => this.#driver.connect(url, callback));
+    await calledBack((settle) => this.#driver.connect(url, settle));
   }
 
   async disconnect(): Promise<void> {
     if (!this.#isConnected) return;
     this.#isConnected = false;
-    await calledBack((callback) => this.#driver.disconnect(callback));
+    await calledBack((settle) => this.#driver.disconnect(settle));
   }
 
   register(name: string, processor: Processor): void {
-    this.#driver.register(name, async (params, job) => {
-      let response: string | undefined;
-      try {
-        response = JSON.stringify(await processor(JSON.parse(params)));
-      } catch (error) {
-        if (job.error) job.error(error);
-        else job.end(undefined);
-        return;
-      }
-      job.end(response);
+    this.#driver.register(name, (params, job) => {
+      const fail = (error: unknown): void => (job.error ? job.error(error) : job.end(undefined));
+      const processed = Promise.resolve(params).then(JSON.parse).then(processor);
+      processed.then(JSON.stringify).then((response) => job.end(response), fail);
     });
   }
 
   submit(name: string, params: unknown): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      let response: unknown;
+    return calledBack((settle) => {
+      let response: string | undefined;
       const submitted = this.#driver.submit(name, JSON.stringify(params));
-      submitted.on('data', (data: unknown) => {
-        response = data;
+      submitted.on('data', (data) => {
+        response = String(data);
       });
-      submitted.on('end', () => resolve(response === undefined ? undefined : JSON.parse(String(response))));
-      submitted.on('error', reject);
+      submitted.on('end', () => settle(null, response && JSON.parse(response)));
+      submitted.on('error', settle);
     });
   }
-}
-
-function calledBack(call: (callback: (error?: Error | null) => void) => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    call((error) => (error ? reject(error) : resolve()));
-  });
 }

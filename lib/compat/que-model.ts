@@ -1,5 +1,7 @@
 import { invalidType } from '../errors.ts';
-import type { Backend, Processor } from './que-backend.ts';
+import { callBack, calledBack } from './callbacks.ts';
+import type { Processor } from './que-broker.ts';
+import type { Backend } from './que-driver.ts';
 
 /** Says what comes of a job: an error, or false and the response. */
 export type Callback = (error: unknown, response?: unknown) => void;
@@ -21,18 +23,12 @@ export interface Definition {
 }
 
 /** What does one job. */
-export interface Model {
-  readonly job: string;
-  readonly driver: string;
+export interface Model extends Definition {
   /** What was submitted. */
   // biome-ignore lint/suspicious/noExplicitAny: it is what the other end says
   params: any;
   /** What the callback was called with. */
   response: unknown;
-  /** Does one job, as a {@link Definition} says: a worker has its own. */
-  process(callback: Callback): unknown;
-  /** Called when a job is done, before its response is sent. */
-  finished?(error: unknown): void;
 }
 
 /** A class of workers. */
@@ -49,18 +45,7 @@ export interface ModelClass {
 }
 
 /** Where the jobs of a worker are done, and under which name. */
-interface Place {
-  readonly backend: Backend;
-  readonly job: string;
-}
-
-const places = new WeakMap<ModelClass, Place>();
-
-function placeOf(worker: ModelClass): Place {
-  const place = places.get(worker);
-  if (!place) throw invalidType('worker', 'what define() or setup() gave', worker);
-  return place;
-}
+const places = new WeakMap<ModelClass, { readonly backend: Backend; readonly job: string }>();
 
 /**
  * The base of the workers of que: an object of such a class is made for each job. It is a function, for the classes of CoffeeScript call it
@@ -72,12 +57,10 @@ Model.prototype.process = function process(): unknown {
   throw new TypeError(`The worker of the job "${this.job}" has no process()`);
 };
 
-Model.submit = function submit(params, callback = unheard): void {
-  const { backend, job } = placeOf(this);
-  backend.submit(job, params).then(
-    (response) => process.nextTick(callback, false, response),
-    (error) => process.nextTick(callback, error),
-  );
+Model.submit = function submit(params, callback): void {
+  const place = places.get(this);
+  if (!place) throw invalidType('worker', 'what define() or setup() gave', this);
+  callBack(place.backend.submit(place.job, params), false, callback);
 };
 
 /** Has the jobs of a worker's name done by it. */
@@ -86,21 +69,15 @@ export function assign(worker: ModelClass, backend: Backend, job: string): void 
   backend.register(job, processorOf(worker));
 }
 
-function unheard(error: unknown): void {
-  if (error) process.emitWarning(String(error), { code: 'MILLRACE_UNHEARD' });
-}
-
 function processorOf(worker: ModelClass): Processor {
   return (params) =>
-    new Promise((resolve, reject) => {
+    calledBack((settle) => {
       const model = new worker();
       model.params = params;
-      const settle: Callback = (error, response) => {
+      return model.process((error, response) => {
         model.response = response;
         model.finished?.(error);
-        if (error) reject(error);
-        else resolve(response);
-      };
-      Promise.resolve(model.process(settle)).catch(reject);
+        settle(error, response);
+      });
     });
 }

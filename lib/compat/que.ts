@@ -1,9 +1,9 @@
 import { invalidValue } from '../errors.ts';
 import { checkQueueName } from '../options.ts';
+import { callBack } from './callbacks.ts';
 import { text } from './place.ts';
-import type { Backend } from './que-backend.ts';
 import { Broker } from './que-broker.ts';
-import { OwnDriver, type QueDriver } from './que-driver.ts';
+import { type Backend, OwnDriver, type QueDriver } from './que-driver.ts';
 import { assign, type Definition, Model, type ModelClass } from './que-model.ts';
 
 export type { QueDriver, QueJob } from './que-driver.ts';
@@ -28,22 +28,18 @@ function backendOf(driver: string): Backend {
  * @param callback called when all are connected, or one is refused for good
  */
 export function connect(servers: string[], callback?: Done): void {
-  settle(
-    servers.map(async (server) => {
-      const driver = /^([^:]+):/.exec(server)?.[1];
-      if (!driver) throw invalidValue('servers', 'URLs', server);
-      await backendOf(driver).connect(server);
-    }),
-    callback,
-  );
+  const connecting = servers.map(async (server) => {
+    const driver = /^([^:]+):/.exec(server)?.[1];
+    if (!driver) throw invalidValue('servers', 'URLs', server);
+    await backendOf(driver).connect(server);
+  });
+  callBack(Promise.all(connecting), undefined, callback);
 }
 
 /** Disconnects from all servers, when the jobs that are done are done, and calls back. */
 export function disconnect(callback?: Done): void {
-  settle(
-    Array.from(backends.values(), (backend) => backend.disconnect()),
-    callback,
-  );
+  const disconnecting = Array.from(backends.values(), (backend) => backend.disconnect());
+  callBack(Promise.all(disconnecting), undefined, callback);
 }
 
 /** Defines a worker, which has a `submit()`. It works as soon as its driver is connected. */
@@ -73,14 +69,4 @@ export function setup<Worker extends ModelClass>(worker: Worker): Worker {
  */
 export function registerDriver(name: string, driver: QueDriver): void {
   backends.set(name, new OwnDriver(driver));
-}
-
-function settle(all: Promise<void>[], callback: Done | undefined): void {
-  Promise.all(all).then(
-    () => callback && process.nextTick(callback),
-    (error) => {
-      if (callback) process.nextTick(callback, error);
-      else process.emitWarning(String(error), { code: 'MILLRACE_UNHEARD' });
-    },
-  );
 }

@@ -40,7 +40,7 @@ export class Request extends EventEmitter {
     this.#push.send([id, job]).then(
       () => {
         if (onPushed) process.nextTick(onPushed, null, job);
-        callBack(this.#replyTo(id), onReply ?? ((error) => error && report(this, error)), null);
+        callBack(this.#replyTo(id), null, onReply ?? ((error) => error && report(this, error)));
       },
       (error) => {
         for (const told of [onPushed, onReply]) if (told) process.nextTick(told, error);
