@@ -1,15 +1,15 @@
 import { warn } from './report.ts';
 
-/** Says what comes of a job: an error, or none and the result. */
+/** Says what comes of a job: an error, or none (which any that is false stands for) and the result. */
 export type Settle = (error?: unknown, result?: unknown) => void;
 
 /**
  * What a function says by the callback that it is called with, the first time that it does. What it throws, or rejects with, is an
  * error as well.
  */
-export function calledBack(call: (settle: Settle) => unknown): Promise<unknown> {
+export function calledBack<Result>(call: (settle: Settle) => unknown): Promise<Result> {
   return new Promise((resolve, reject) => {
-    const settle: Settle = (error, result) => (error ? reject(error) : resolve(result));
+    const settle: Settle = (error, result) => (error ? reject(error) : resolve(result as Result));
     Promise.resolve(call(settle)).catch(reject);
   });
 }

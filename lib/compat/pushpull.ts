@@ -1,8 +1,8 @@
-import { integer, withDefaults } from '../options.ts';
+import { integer } from '../options.ts';
 import { PullStream } from '../pull-stream.ts';
 import { PushStream } from '../push-stream.ts';
 import { closeClient, connectionOf } from './place.ts';
-import { type QueueOptions, queueChecks } from './queue-options.ts';
+import { checkedOptions, type QueueOptions } from './queue-options.ts';
 import { reportInvalid } from './report.ts';
 
 /** The options of {@link Push} and {@link Pull}: both take the same, so that they can share them. */
@@ -11,10 +11,7 @@ export interface PushPullOptions extends QueueOptions {
   highWaterMark?: number;
 }
 
-function checked(options: PushPullOptions): PushPullOptions & { highWaterMark: number } {
-  const checks = { ...queueChecks, highWaterMark: integer(0) };
-  return withDefaults<PushPullOptions, { highWaterMark: number }>(options, checks, { highWaterMark: 1 });
-}
+const checks = { highWaterMark: integer(0) };
 
 /**
  * The `Push` of pushpull: a {@link PushStream} that appends to the right end of its list.
@@ -27,7 +24,7 @@ function checked(options: PushPullOptions): PushPullOptions & { highWaterMark: n
 export class Push<In = any> extends PushStream<In> {
   /** @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE where options are wrong */
   constructor(options: PushPullOptions) {
-    const all = checked(options);
+    const all = checkedOptions(options, checks);
     super(all.queue, { connection: connectionOf(all), side: 'right', invalid: 'skip' });
     this.on('data', (data: unknown) => this.write(data));
     this.once('close', () => closeClient(all));
@@ -45,8 +42,8 @@ export class Push<In = any> extends PushStream<In> {
 export class Pull<Out = any> extends PullStream<Out> {
   /** @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE where options are wrong */
   constructor(options: PushPullOptions) {
-    const all = checked(options);
-    super(all.queue, { connection: connectionOf(all), side: 'left', highWaterMark: all.highWaterMark });
+    const all = checkedOptions(options, checks);
+    super(all.queue, { connection: connectionOf(all), side: 'left', highWaterMark: all.highWaterMark ?? 1 });
     this.once('close', () => closeClient(all));
     reportInvalid(this);
   }

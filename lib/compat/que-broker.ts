@@ -12,8 +12,8 @@ export type Processor = (params: unknown) => Promise<unknown>;
 export class Broker {
   readonly #processors = new Map<string, Processor>();
   readonly #connections: Connection[] = [];
-  /** By the number of the connection, and the job. */
-  readonly #clients = new Map<string, Client>();
+  /** Who asks for a job, one for each connection. */
+  readonly #clients = new Map<string, readonly Client[]>();
   #submitted = 0;
 
   /** Connects to one more server; resolves when it answers. */
@@ -38,19 +38,18 @@ export class Broker {
 
   /** The response to a job. */
   async submit(job: string, params: unknown): Promise<unknown> {
-    const turn = this.#submitted % this.#connections.length;
-    const connection = this.#connections[turn];
-    if (!connection) throw new MillraceError('CLOSED', `The job "${job}" was submitted while que was not connected`);
+    const clients = this.#clients.get(job) ?? [];
+    const client = clients[this.#submitted % clients.length];
+    if (!client) throw new MillraceError('CLOSED', `The job "${job}" was submitted while que was not connected`);
     this.#submitted += 1;
-    const key = `${turn} ${job}`;
-    const client = this.#clients.get(key) ?? new Client(job, { connection, timeout: LONGEST_TIMER });
-    this.#clients.set(key, client);
     return await client.request('default', params);
   }
 
-  /** Works until the connection is closed. That it can't is told to who connects, too. */
+  /** Works, and can ask, until the connection is closed. That it can't is told to who connects, too. */
   #work(job: string, connection: Connection): void {
     const processor = (params: unknown): unknown => this.#processors.get(job)?.(params);
     serve(job, processor, { connection }).closed.catch(warn);
+    const client = new Client(job, { connection, timeout: LONGEST_TIMER });
+    this.#clients.set(job, [...(this.#clients.get(job) ?? []), client]);
   }
 }

@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import { handler } from '../handling.ts';
-import { calledBack } from './callbacks.ts';
+import { calledBack, type Settle } from './callbacks.ts';
 import type { Broker, Processor } from './que-broker.ts';
 
 /** A driver of one's own, as the README of que has it. */
@@ -25,47 +25,34 @@ export interface QueJob {
 /** Where the jobs of one driver are done. */
 export type Backend = Pick<Broker, keyof Broker>;
 
-/** The jobs of a driver of the user's. */
-export class OwnDriver implements Backend {
-  readonly #driver: QueDriver;
-  #isConnected = false;
-
-  /** @throws ERR_INVALID_ARG_TYPE where it lacks one of the four functions */
-  constructor(driver: QueDriver) {
-    for (const name of ['connect', 'disconnect', 'register', 'submit'] as const) {
-      handler(driver?.[name], `driver.${name}`);
-    }
-    this.#driver = driver;
+/**
+ * The jobs of a driver of the user's.
+ *
+ * @throws ERR_INVALID_ARG_TYPE where it lacks one of the four functions
+ */
+export function backendOn(driver: QueDriver): Backend {
+  for (const name of ['connect', 'disconnect', 'register', 'submit'] as const) {
+    handler(driver?.[name], `driver.${name}`);
   }
+  return {
+    connect: (url) => calledBack((settle) => driver.connect(url, settle)),
+    disconnect: () => calledBack((settle) => driver.disconnect(settle)),
+    register: (name, processor) => driver.register(name, (params, job) => process(processor, params, job)),
+    submit: (name, params) => calledBack((settle) => follow(driver.submit(name, JSON.stringify(params)), settle)),
+  };
+}
 
-  async connect(url: string): Promise<void> {
-    this.#isConnected = true;
-    await calledBack((settle) => this.#driver.connect(url, settle));
-  }
+function process(processor: Processor, params: string, job: QueJob): void {
+  const fail = (error: unknown): void => (job.error ? job.error(error) : job.end(undefined));
+  const processed = Promise.resolve(params).then(JSON.parse).then(processor);
+  processed.then(JSON.stringify).then((response) => job.end(response), fail);
+}
 
-  async disconnect(): Promise<void> {
-    if (!this.#isConnected) return;
-    this.#isConnected = false;
-    await calledBack((settle) => this.#driver.disconnect(settle));
-  }
-
-  register(name: string, processor: Processor): void {
-    this.#driver.register(name, (params, job) => {
-      const fail = (error: unknown): void => (job.error ? job.error(error) : job.end(undefined));
-      const processed = Promise.resolve(params).then(JSON.parse).then(processor);
-      processed.then(JSON.stringify).then((response) => job.end(response), fail);
-    });
-  }
-
-  submit(name: string, params: unknown): Promise<unknown> {
-    return calledBack((settle) => {
-      let response: string | undefined;
-      const submitted = this.#driver.submit(name, JSON.stringify(params));
-      submitted.on('data', (data) => {
-        response = String(data);
-      });
-      submitted.on('end', () => settle(null, response && JSON.parse(response)));
-      submitted.on('error', settle);
-    });
-  }
+function follow(submitted: EventEmitter, settle: Settle): void {
+  let response: string | undefined;
+  submitted.on('data', (data) => {
+    response = String(data);
+  });
+  submitted.on('end', () => settle(null, response ? JSON.parse(response) : undefined));
+  submitted.on('error', settle);
 }

@@ -1,10 +1,5 @@
 import { invalidType } from '../errors.ts';
-import { callBack, calledBack } from './callbacks.ts';
-import type { Processor } from './que-broker.ts';
-import type { Backend } from './que-driver.ts';
-
-/** Says what comes of a job: an error, or false and the response. */
-export type Callback = (error: unknown, response?: unknown) => void;
+import { calledBack, type Settle } from './callbacks.ts';
 
 /** Told what comes of a job: false and the response, or why there is none. */
 // biome-ignore lint/suspicious/noExplicitAny: it is what the other end says
@@ -17,7 +12,7 @@ export interface Definition {
   /** The driver's name: the scheme of its servers' URLs. */
   driver: string;
   /** Does one job: `this.params` is its data. What it throws, or rejects with, fails the job. */
-  process(this: Model, callback: Callback): unknown;
+  process(this: Model, callback: Settle): unknown;
   /** Called when a job is done, before its response is sent. */
   finished?(this: Model, error: unknown): void;
 }
@@ -44,9 +39,6 @@ export interface ModelClass {
   submit(params: unknown, callback?: SubmitCallback): void;
 }
 
-/** Where the jobs of a worker are done, and under which name. */
-const places = new WeakMap<ModelClass, { readonly backend: Backend; readonly job: string }>();
-
 /**
  * The base of the workers of que: an object of such a class is made for each job. It is a function, for the classes of CoffeeScript call it
  * without `new`, and copy what can be enumerated of it.
@@ -57,27 +49,19 @@ Model.prototype.process = function process(): unknown {
   throw new TypeError(`The worker of the job "${this.job}" has no process()`);
 };
 
-Model.submit = function submit(params, callback): void {
-  const place = places.get(this);
-  if (!place) throw invalidType('worker', 'what define() or setup() gave', this);
-  callBack(place.backend.submit(place.job, params), false, callback);
+Model.submit = function submit(): void {
+  throw invalidType('worker', 'what define() or setup() gave', this);
 };
 
-/** Has the jobs of a worker's name done by it. */
-export function assign(worker: ModelClass, backend: Backend, job: string): void {
-  places.set(worker, { backend, job });
-  backend.register(job, processorOf(worker));
-}
-
-function processorOf(worker: ModelClass): Processor {
-  return (params) =>
-    calledBack((settle) => {
-      const model = new worker();
-      model.params = params;
-      return model.process((error, response) => {
-        model.response = response;
-        model.finished?.(error);
-        settle(error, response);
-      });
+/** Has a job done by a worker of a class. */
+export function processBy(worker: ModelClass, params: unknown): Promise<unknown> {
+  return calledBack((settle) => {
+    const model = new worker();
+    model.params = params;
+    return model.process((error, response) => {
+      model.response = response;
+      model.finished?.(error);
+      settle(error, response);
     });
+  });
 }

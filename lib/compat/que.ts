@@ -3,17 +3,20 @@ import { checkQueueName } from '../options.ts';
 import { callBack } from './callbacks.ts';
 import { text } from './place.ts';
 import { Broker } from './que-broker.ts';
-import { type Backend, OwnDriver, type QueDriver } from './que-driver.ts';
-import { assign, type Definition, Model, type ModelClass } from './que-model.ts';
+import { type Backend, backendOn, type QueDriver } from './que-driver.ts';
+import { type Definition, Model, type ModelClass, processBy } from './que-model.ts';
 
+export type { Settle as Callback } from './callbacks.ts';
 export type { QueDriver, QueJob } from './que-driver.ts';
-export type { Callback, Definition, ModelClass, SubmitCallback } from './que-model.ts';
+export type { Definition, ModelClass, SubmitCallback } from './que-model.ts';
 export { Model };
 
 type Done = (error?: Error) => void;
 
 /** By driver, the scheme of its URLs. Those that nobody has registered are millrace's own. */
 const backends = new Map<string, Backend>();
+
+const connected = new Set<Backend>();
 
 function backendOf(driver: string): Backend {
   const backend = backends.get(driver) ?? new Broker();
@@ -31,14 +34,17 @@ export function connect(servers: string[], callback?: Done): void {
   const connecting = servers.map(async (server) => {
     const driver = /^([^:]+):/.exec(server)?.[1];
     if (!driver) throw invalidValue('servers', 'URLs', server);
-    await backendOf(driver).connect(server);
+    const backend = backendOf(driver);
+    connected.add(backend);
+    await backend.connect(server);
   });
   callBack(Promise.all(connecting), undefined, callback);
 }
 
 /** Disconnects from all servers, when the jobs that are done are done, and calls back. */
 export function disconnect(callback?: Done): void {
-  const disconnecting = Array.from(backends.values(), (backend) => backend.disconnect());
+  const disconnecting = Array.from(connected, (backend) => backend.disconnect());
+  connected.clear();
   callBack(Promise.all(disconnecting), undefined, callback);
 }
 
@@ -58,7 +64,9 @@ export function setup<Worker extends ModelClass>(worker: Worker): Worker {
   const { job, driver } = new worker();
   checkQueueName(job);
   text(driver, 'driver');
-  assign(worker, backendOf(driver), job);
+  const backend = backendOf(driver);
+  backend.register(job, (params) => processBy(worker, params));
+  worker.submit = (params, callback) => callBack(backend.submit(job, params), false, callback);
   return worker;
 }
 
@@ -68,5 +76,5 @@ export function setup<Worker extends ModelClass>(worker: Worker): Worker {
  * @throws ERR_INVALID_ARG_TYPE where it lacks one of its four functions
  */
 export function registerDriver(name: string, driver: QueDriver): void {
-  backends.set(name, new OwnDriver(driver));
+  backends.set(name, backendOn(driver));
 }

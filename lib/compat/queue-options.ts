@@ -1,4 +1,4 @@
-import { name, unchecked } from '../options.ts';
+import { type Check, checkQueueName, name, unchecked, withDefaults } from '../options.ts';
 import { type PlaceOptions, placeChecks } from './place.ts';
 
 /** The options that pushpull and reqrep have in common. */
@@ -9,5 +9,14 @@ export interface QueueOptions extends PlaceOptions {
   timeout?: number;
 }
 
-/** The checks of {@link QueueOptions}. */
-export const queueChecks = { ...placeChecks, queue: name, timeout: unchecked };
+/**
+ * The options, checked.
+ *
+ * @param more the checks of those that are not {@link QueueOptions}
+ */
+export function checkedOptions<Options extends QueueOptions>(options: Options, more: Record<string, Check>): Options {
+  const checks = { ...placeChecks, queue: name, timeout: unchecked, ...more };
+  const all = withDefaults<QueueOptions, object>(options, checks, {}) as Options;
+  checkQueueName(all.queue);
+  return all;
+}

@@ -1,7 +1,6 @@
 import { handler } from '../handling.ts';
-import { checkQueueName, withDefaults } from '../options.ts';
 import type { Settle } from './callbacks.ts';
-import { type QueueOptions, queueChecks } from './queue-options.ts';
+import type { QueueOptions } from './queue-options.ts';
 import type { Reply } from './reqrep-reply.ts';
 
 /** Told once what comes of a job: its result, or why there is none. */
@@ -18,10 +17,5 @@ export interface RequestReplyOptions extends QueueOptions {
   onJob?: JobHandler;
 }
 
-/** The options, checked. */
-export function checkedOptions(options: RequestReplyOptions): RequestReplyOptions {
-  const checks = { ...queueChecks, onJob: handler };
-  const all = withDefaults<RequestReplyOptions, object>(options, checks, {}) as RequestReplyOptions;
-  checkQueueName(all.queue);
-  return all;
-}
+/** The checks of what `Request` and `Reply` take beside {@link QueueOptions}. */
+export const checks = { onJob: handler };

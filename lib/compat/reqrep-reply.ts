@@ -4,9 +4,10 @@ import { remoteErrorOf } from '../packet.ts';
 import { PullStream } from '../pull-stream.ts';
 import { calledBack } from './callbacks.ts';
 import { closeClient } from './place.ts';
+import { checkedOptions } from './queue-options.ts';
 import { type RedisPlace, redisAt } from './redis.ts';
 import { report, reportInvalid } from './report.ts';
-import { checkedOptions, type JobHandler, type RequestReplyOptions } from './reqrep-options.ts';
+import { checks, type JobHandler, type RequestReplyOptions } from './reqrep-options.ts';
 import { schemaOf } from './schema.ts';
 
 /** How long a reply lies there that nobody fetches, in milliseconds. */
@@ -34,7 +35,7 @@ export class Reply extends EventEmitter {
   /** @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE where options are wrong; ERR_MILLRACE_NOT_SUPPORTED */
   constructor(options: RequestReplyOptions) {
     super();
-    const all = checkedOptions(options);
+    const all = checkedOptions(options, checks);
     handler(all.onJob, 'options.onJob');
     this.#queue = all.queue;
     this.#onJob = all.onJob as JobHandler;

@@ -3,9 +3,10 @@ import { EventEmitter } from 'node:events';
 import { PushStream } from '../push-stream.ts';
 import { callBack } from './callbacks.ts';
 import { closeClient } from './place.ts';
+import { checkedOptions } from './queue-options.ts';
 import { type RedisPlace, redisAt } from './redis.ts';
 import { report } from './report.ts';
-import { type Callback, checkedOptions, type RequestReplyOptions } from './reqrep-options.ts';
+import { type Callback, checks, type RequestReplyOptions } from './reqrep-options.ts';
 import { Replies } from './reqrep-replies.ts';
 
 /**
@@ -21,7 +22,7 @@ export class Request extends EventEmitter {
   /** @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE where options are wrong; ERR_MILLRACE_NOT_SUPPORTED */
   constructor(options: RequestReplyOptions) {
     super();
-    const all = checkedOptions(options);
+    const all = checkedOptions(options, checks);
     this.#queue = all.queue;
     this.#redis = redisAt(all);
     this.#push = new PushStream(`${all.queue}requests`, { connection: this.#redis.connection, side: 'right' });

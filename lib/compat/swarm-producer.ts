@@ -27,6 +27,7 @@ export class Producer extends EventEmitter {
   readonly #options: SwarmOptions;
   readonly #redis: RedisPlace;
   readonly #id = randomUUID();
+  readonly #channel: string;
   readonly #streams = new Map<string, PushStream>();
   /** What takes the response, by request. */
   readonly #waiting = new Map<string, (response: Response) => void>();
@@ -38,6 +39,7 @@ export class Producer extends EventEmitter {
     super();
     this.#options = options;
     this.#redis = redisAt(options);
+    this.#channel = `${options.namespace}:response:${this.#id}`;
   }
 
   /**
@@ -65,10 +67,6 @@ export class Producer extends EventEmitter {
     closeClient(this.#options);
   }
 
-  get #channel(): string {
-    return `${this.#options.namespace}:response:${this.#id}`;
-  }
-
   #streamTo(queue: string): PushStream {
     const before = this.#streams.get(queue);
     if (before && !before.destroyed) return before;
@@ -93,7 +91,10 @@ export class Producer extends EventEmitter {
   }
 
   #responseTo(id: string): Promise<Response> {
-    const listener = { hear: (message: string) => this.#hear(message), begin: () => this.#readKept() };
+    const listener = {
+      hear: (message: string) => this.#hear(message),
+      begin: () => this.#readKept().catch((error) => report(this, error)),
+    };
     this.#stopListening ??= this.#redis.clients.subscriptions.listen(this.#channel, listener);
     return new Promise((resolve) => this.#waiting.set(id, resolve));
   }
@@ -104,14 +105,10 @@ export class Producer extends EventEmitter {
   }
 
   /** Hears what ours have kept: what was published while nobody heard it is lost. */
-  #readKept(): void {
-    for (const id of this.#waiting.keys()) {
-      const reading = this.#redis.ask((client) => client.lindex(`${this.#channel}:${id}`, 0));
-      reading.then(
-        (kept) => kept && this.#hear(kept),
-        (error) => report(this, error),
-      );
-    }
+  async #readKept(): Promise<void> {
+    const lists = Array.from(this.#waiting.keys(), (id) => `${this.#channel}:${id}`);
+    const kept = await this.#redis.ask((client) => Promise.all(lists.map((list) => client.lindex(list, 0))));
+    for (const message of kept) if (message) this.#hear(message);
   }
 
   #tell(response: Response, callback: Callback): void {
