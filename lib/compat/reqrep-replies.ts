@@ -5,7 +5,7 @@ import { MillraceError, type RemoteError } from '../errors.ts';
 /** How many jobs one client waits for: Redis looks at the lists of all of them each time. */
 const MOST = 64;
 
-/** Waits for the replies to jobs, each in a list of its own, with one client for all. */
+/** Waits for the replies to jobs, each in a list of its own, with one client for many. */
 export class Replies {
   readonly #clients: RedisClients;
   readonly #queue: string;
@@ -13,18 +13,20 @@ export class Replies {
   readonly #waiting = new Map<string, (result: Promise<unknown>) => void>();
   /** Aborted to begin the wait anew, with more lists. */
   #turn = unboundedAbortController();
+  /** Who waits for those that are too many for this one. */
+  #others: Replies | undefined;
 
   constructor(clients: RedisClients, queue: string) {
     this.#clients = clients;
     this.#queue = queue;
   }
 
-  get isFull(): boolean {
-    return this.#waiting.size >= MOST;
-  }
-
   /** The result of a job. Rejects with its failure, or with what will not heal. While it waits the process goes on. */
   wait(id: string): Promise<unknown> {
+    if (this.#waiting.size >= MOST) {
+      this.#others ??= new Replies(this.#clients, this.#queue);
+      return this.#others.wait(id);
+    }
     return new Promise((resolve) => {
       this.#waiting.set(id, resolve);
       this.#turn.abort();

@@ -4,7 +4,7 @@ import { PushStream } from '../push-stream.ts';
 import { callBack } from './callbacks.ts';
 import { closeClient } from './place.ts';
 import { checkedOptions } from './queue-options.ts';
-import { type RedisPlace, redisAt } from './redis.ts';
+import { redisAt } from './redis.ts';
 import { report } from './report.ts';
 import { type Callback, checks, type RequestReplyOptions } from './reqrep-options.ts';
 import { Replies } from './reqrep-replies.ts';
@@ -14,18 +14,16 @@ import { Replies } from './reqrep-replies.ts';
  * with the failure of a job that has no callback.
  */
 export class Request extends EventEmitter {
-  readonly #queue: string;
-  readonly #redis: RedisPlace;
   readonly #push: PushStream;
-  readonly #replies: Replies[] = [];
+  readonly #replies: Replies;
 
   /** @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE where options are wrong; ERR_MILLRACE_NOT_SUPPORTED */
   constructor(options: RequestReplyOptions) {
     super();
     const all = checkedOptions(options, checks);
-    this.#queue = all.queue;
-    this.#redis = redisAt(all);
-    this.#push = new PushStream(`${all.queue}requests`, { connection: this.#redis.connection, side: 'right' });
+    const { clients, connection } = redisAt(all);
+    this.#replies = new Replies(clients, all.queue);
+    this.#push = new PushStream(`${all.queue}requests`, { connection, side: 'right' });
     this.#push.on('error', (error) => this.emit('error', error));
     this.#push.once('close', () => closeClient(all));
   }
@@ -41,7 +39,7 @@ export class Request extends EventEmitter {
     this.#push.send([id, job]).then(
       () => {
         if (onPushed) process.nextTick(onPushed, null, job);
-        callBack(this.#replyTo(id), null, onReply ?? ((error) => error && report(this, error)));
+        callBack(this.#replies.wait(id), null, onReply ?? ((error) => error && report(this, error)));
       },
       (error) => {
         for (const told of [onPushed, onReply]) if (told) process.nextTick(told, error);
@@ -53,11 +51,5 @@ export class Request extends EventEmitter {
   /** Sends no more, and lets go of Redis when all is stored and answered. */
   end(): void {
     this.#push.end();
-  }
-
-  #replyTo(id: string): Promise<unknown> {
-    const some = this.#replies.find(({ isFull }) => !isFull) ?? new Replies(this.#redis.clients, this.#queue);
-    if (!this.#replies.includes(some)) this.#replies.push(some);
-    return some.wait(id);
   }
 }
