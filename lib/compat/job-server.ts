@@ -89,7 +89,7 @@ export class JobServer {
   }
 }
 
-/** Moves all of a list to the right end of another, what is leftmost first. Rejects where it is refused for good, and when `signal` is aborted. */
+/** Moves all of a list to the right end of another, leftmost first. Rejects where it is refused for good, and when `signal` is aborted. */
 async function moveAll(clients: RedisClients, from: string, to: string, signal: AbortSignal): Promise<void> {
   while ((await clients.use((client) => client.lmove(from, to, 'LEFT', 'RIGHT'), signal)) !== null);
 }

@@ -37,17 +37,19 @@ export function backendOn(driver: QueDriver): Backend {
   return {
     connect: (url) => calledBack((settle) => driver.connect(url, settle)),
     disconnect: () => calledBack((settle) => driver.disconnect(settle)),
-    register: (name, processor) => driver.register(name, (params, job) => process(processor, params, job)),
+    register: (name, processor) => driver.register(name, (params, job) => handle(processor, params, job)),
     submit: (name, params) => calledBack((settle) => follow(driver.submit(name, JSON.stringify(params)), settle)),
   };
 }
 
-function process(processor: Processor, params: string, job: QueJob): void {
+/** Has a job done, and ends it. */
+function handle(processor: Processor, params: string, job: QueJob): void {
   const fail = (error: unknown): void => (job.error ? job.error(error) : job.end(undefined));
-  const processed = Promise.resolve(params).then(JSON.parse).then(processor);
-  processed.then(JSON.stringify).then((response) => job.end(response), fail);
+  const response = Promise.resolve(params).then(JSON.parse).then(processor).then(JSON.stringify);
+  response.then((text) => job.end(text), fail);
 }
 
+/** Says what comes of a job, as what a driver gives of it emits it. */
 function follow(submitted: EventEmitter, settle: Settle): void {
   let response: string | undefined;
   submitted.on('data', (data) => {

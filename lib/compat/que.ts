@@ -16,7 +16,10 @@ type Done = (error?: Error) => void;
 /** By driver, the scheme of its URLs. Those that nobody has registered are millrace's own. */
 const backends = new Map<string, Backend>();
 
+/** Those that are to be disconnected. */
 const connected = new Set<Backend>();
+
+const noResult = (): void => {};
 
 function backendOf(driver: string): Backend {
   const backend = backends.get(driver) ?? new Broker();
@@ -31,21 +34,21 @@ function backendOf(driver: string): Backend {
  * @param callback called when all are connected, or one is refused for good
  */
 export function connect(servers: string[], callback?: Done): void {
-  const connecting = servers.map(async (server) => {
+  const connecting = servers.map(async (server): Promise<void> => {
     const driver = /^([^:]+):/.exec(server)?.[1];
     if (!driver) throw invalidValue('servers', 'URLs', server);
     const backend = backendOf(driver);
     connected.add(backend);
     await backend.connect(server);
   });
-  callBack(Promise.all(connecting), undefined, callback);
+  callBack(Promise.all(connecting).then(noResult), undefined, callback);
 }
 
 /** Disconnects from all servers, when the jobs that are done are done, and calls back. */
 export function disconnect(callback?: Done): void {
   const disconnecting = Array.from(connected, (backend) => backend.disconnect());
   connected.clear();
-  callBack(Promise.all(disconnecting), undefined, callback);
+  callBack(Promise.all(disconnecting).then(noResult), undefined, callback);
 }
 
 /** Defines a worker, which has a `submit()`. It works as soon as its driver is connected. */

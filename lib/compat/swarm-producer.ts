@@ -61,6 +61,7 @@ export class Producer extends EventEmitter {
 
   /** Queues no more, and lets go of Redis when all is stored and answered. */
   end(): void {
+    if (this.#isEnded) return;
     this.#isEnded = true;
     for (const stream of this.#streams.values()) stream.end();
     this.#rest();
