@@ -34,7 +34,7 @@ export interface ModelClass {
    * Submits a job. The callback is told false and the response, or an error: `ERR_MILLRACE_REMOTE` where the worker has failed. Without one
    * an error is a warning of the process, `MILLRACE_UNHEARD`.
    *
-   * @throws ERR_INVALID_ARG_TYPE where the worker was neither defined nor set up
+   * @throws ERR_INVALID_ARG_TYPE where neither the worker nor what it extends was defined or set up
    */
   submit(params: unknown, callback?: SubmitCallback): void;
 }
