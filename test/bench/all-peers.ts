@@ -1,11 +1,10 @@
-import type { RedisServer } from '../support/redis.ts';
 import { beeQueue } from './bee-queue.ts';
+import { type Broker, type Brokers, brokerOfKind } from './brokers.ts';
 import { bullMq } from './bullmq.ts';
 import type { Case } from './case.ts';
 import { jetStream } from './jetstream.ts';
-import type { NatsServer } from './nats-server.ts';
 import { nodeResque } from './node-resque.ts';
-import type { Peer } from './peer.ts';
+import type { Peer, Rival } from './peer.ts';
 import { isInstalled } from './peers.ts';
 import { pushpull } from './pushpull.ts';
 import { rsmq } from './rsmq.ts';
@@ -22,28 +21,32 @@ export const allPeers: Record<string, Peer> = {
 
 const peers = Object.values(allPeers);
 
-/** Whose case it is; nothing where it is one of our own, or raw. */
+/** Whose case it is, of those that store jobs. */
 export function peerOf(name: string): Peer | undefined {
-  return peers.find(({ push, drain, line }) => [push.name, drain.name, line.name].includes(name));
+  return peers.find(({ push, drain, line, flow }) => [push.name, drain.name, line.name, flow?.name].includes(name));
 }
 
-/** What jobs go through. */
-export interface Brokers {
-  readonly server: RedisServer;
-  /** Absent where there is none to be had. */
-  readonly nats: NatsServer | undefined;
+/** Whose case it is; nothing where it is one of our own, or raw. */
+export function rivalOf(name: string): Rival | undefined {
+  return peerOf(name);
 }
 
-/** The URL of the broker of a case: of NATS where its peer goes through that, and empty where that is not there. */
-export function urlFor(name: string, { server, nats }: Brokers): string {
-  return peerOf(name)?.broker === 'nats' ? (nats?.url ?? '') : server.url;
+/** The broker of a case; nothing where that is not there. */
+export function brokerOf(name: string, brokers: Brokers): Broker | undefined {
+  return brokerOfKind(rivalOf(name)?.broker ?? 'redis', brokers);
 }
 
 /** Whether a case can be run: ours always, a peer's where it is installed, and its broker is. */
 export function canRun(name: string, brokers: Brokers): boolean {
   const peer = peerOf(name);
   const [owner] = Object.entries(allPeers).find(([, one]) => one === peer) ?? [];
-  return owner === undefined || (isInstalled(owner) && urlFor(name, brokers) !== '');
+  return owner === undefined || (isInstalled(owner) && brokerOf(name, brokers) !== undefined);
+}
+
+/** Removes what a peer has stored of these queues by means of its own; what is in Redis is left to who owns that. */
+export async function clearFor(name: string, brokers: Brokers, queues: readonly string[]): Promise<void> {
+  const url = brokerOf(name, brokers)?.url ?? '';
+  for (const queue of queues) await rivalOf(name)?.clear?.(url, queue);
 }
 
 /** How peers fill a queue. */

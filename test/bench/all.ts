@@ -1,19 +1,18 @@
 import { writeFile } from 'node:fs/promises';
-import { RedisServer } from '../support/redis.ts';
-import type { Brokers } from './all-peers.ts';
+import { type Brokers, startBrokers } from './brokers.ts';
 import { CONCURRENCY } from './case.ts';
 import { type BarGroup, barChart } from './chart.ts';
 import { GEARMAN_JOBS, measureGearman } from './gearman.ts';
 import { measureDeliveryLatency, measureLatency } from './latency.ts';
 import { describeMachine } from './machine.ts';
+import type { Extent } from './measured.ts';
 import { measureMemory } from './memory.ts';
-import { NatsServer } from './nats-server.ts';
-import { installPeers, isInstalled } from './peers.ts';
+import { installPeers } from './peers.ts';
 import { measureRequests } from './requests.ts';
 import type { Rounds } from './run.ts';
 import type { Section } from './section.ts';
 import type { Settings } from './settings.ts';
-import { type Extent, measureDeliveries, measureHops, measurePulls, measurePushes } from './throughput.ts';
+import { measureDeliveries, measureHops, measurePulls, measurePushes } from './throughput.ts';
 
 const CHART_TITLE = 'How many times as fast as BullMQ';
 const CHART_NOTE = 'Longer is faster; the dashed line is BullMQ. Of latency: how many times as short its median is.';
@@ -29,16 +28,14 @@ interface Part {
 export async function measureAll(settings: Settings): Promise<void> {
   const { quick, sizes, markdown, svg } = settings;
   await installPeers();
-  await using server = await RedisServer.start();
-  await using nats = isInstalled('@nats-io/transport-node') ? await NatsServer.start() : undefined;
-  const brokers = { server, nats };
+  await using brokers = await startBrokers();
   const printed: string[] = [];
   const print = async (title: string, text: string): Promise<void> => {
     printed.push(`### ${title}\n\n${text}\n`);
     console.log(`\n${printed.at(-1)?.trimEnd()}`);
     if (markdown !== undefined) await writeFile(markdown, printed.join('\n'));
   };
-  await print('Machine', await describeMachine(server));
+  await print('Machine', await describeMachine(brokers.server));
   const groups: BarGroup[] = [];
   for (const { title, share, measure } of partsOf(settings, brokers)) {
     const { text, rounds, bars } = await measure({ count: sizes.rounds, seconds: sizes.seconds * share });

@@ -1,9 +1,9 @@
-import { peerOf } from './all-peers.ts';
+import { rivalOf } from './all-peers.ts';
 import type { Bar } from './chart.ts';
 
 /** The bar of a case of the tables, named so that one can tell whose it is. */
 export function barFor(name: string, ratio: number): Bar {
-  if (peerOf(name)) return { name, ratio, owner: 'peer' };
+  if (rivalOf(name)) return { name, ratio, owner: 'peer' };
   if (name.startsWith('raw')) return { name, ratio, owner: 'raw' };
   return { name: `millrace: ${name}`, ratio, owner: 'millrace' };
 }

@@ -57,6 +57,7 @@ async function drain(url: string, queue: string, count: number): Promise<void> {
 }
 
 export const beeQueue: Peer = {
+  broker: 'redis',
   share: 1 / 10,
   push: { name: `bee-queue saveAll(), ${BATCH}, two in flight, no events`, run: push },
   drain: { name: `bee-queue process(), concurrency ${CONCURRENCY}, no events, removeOnSuccess`, run: drain },

@@ -60,6 +60,7 @@ async function drain(url: string, queue: string, count: number): Promise<void> {
 }
 
 export const bullMq: Peer = {
+  broker: 'redis',
   share: 1 / 20,
   push: { name: `BullMQ addBulk(), ${BATCH}, two in flight, removeOnComplete`, run: push },
   drain: { name: `BullMQ Worker, concurrency ${CONCURRENCY}`, run: drain },

@@ -2,6 +2,7 @@ import { Redis } from 'ioredis';
 import { Client, connect, serve } from 'millrace';
 import { QueueKeys } from '../../lib/drivers/redis/keys.ts';
 import { scripts } from '../../lib/drivers/redis/scripts/index.ts';
+import type { BrokerKind } from './brokers.ts';
 import type { Job } from './case.ts';
 import { placeOf } from './peer.ts';
 import { requirePeer } from './peers.ts';
@@ -15,7 +16,7 @@ export interface Asker {
 
 /** One way to ask and to answer, through a broker. */
 export interface Exchange {
-  readonly broker: 'redis' | 'nats';
+  readonly broker: BrokerKind;
   /** Answers each job with its id until the process ends; resolves when it is ready. */
   serve(url: string): Promise<unknown>;
   connect(url: string): Promise<Asker> | Asker;

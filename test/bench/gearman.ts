@@ -1,9 +1,9 @@
 import { GearmanServer } from '../support/gearman.ts';
 import { gearman, RAW } from './gearman-cases.ts';
+import type { Figures } from './meter.ts';
 import { type Rounds, roundsOf, run, runInRounds } from './run.ts';
 import type { Section } from './section.ts';
 import { median, ratio, spread, table } from './table.ts';
-import type { Figures } from './throughput.ts';
 
 /** How many jobs one run of a case moves. */
 export const GEARMAN_JOBS = 2000;

@@ -50,10 +50,8 @@ async function open(servers: string) {
   return { connection, stream: jetstream(connection), manager: await jetstreamManager(connection) };
 }
 
-/** A stream that is a queue: in memory, as the redis-server beside it keeps no file; what is acknowledged is gone. */
+/** A stream that is a queue: in memory, as the redis-server beside it keeps no file; what is acknowledged is gone. One that is there stays. */
 async function createQueue({ streams, consumers }: Manager, name: string): Promise<void> {
-  // There is none in the first round.
-  await streams.delete(name).catch(() => {});
   await streams.add({ name, subjects: [name], storage: 'memory', retention: 'workqueue' });
   await consumers.add(name, { durable_name: DURABLE, ack_policy: 'explicit' });
 }
@@ -69,6 +67,7 @@ async function push(url: string, queue: string, count: number): Promise<void> {
 /** Done when the server has noted all that is acknowledged. */
 async function drain(url: string, queue: string, count: number): Promise<void> {
   const { connection, stream, manager } = await open(url);
+  await createQueue(manager, queue);
   const consumer = await stream.consumers.get(queue, DURABLE);
   const waiting: Message[] = [];
   let running = 0;
@@ -109,6 +108,12 @@ export const jetStream: Peer = {
   share: 1 / 40,
   push: { name: `JetStream publish(), in memory, ${IN_FLIGHT} in flight`, run: push },
   drain: { name: `JetStream consume(), ack(), ${PREFETCH} held, ${CONCURRENCY} at work`, run: drain },
+  async clear(url, queue) {
+    const { connection, manager } = await open(url);
+    // There is none in the first round.
+    await manager.streams.delete(queue).catch(() => {});
+    await connection.close();
+  },
   async waiting(_redis, queue, url) {
     const { connection, manager } = await open(url);
     const { state } = await manager.streams.info(queue);

@@ -7,12 +7,10 @@ import { Redis } from 'ioredis';
 import { connect, DeliveryStream, PullStream, PushStream } from 'millrace';
 import { peerOf } from './all-peers.ts';
 import { type Job, job } from './case.ts';
-import type { Latency } from './latency.ts';
+import { type Latency, QUEUE } from './latency.ts';
 import type { Peer } from './peer.ts';
 import { RawConsumer, type RawParcel } from './raw-consumer.ts';
 import { percentile } from './table.ts';
-
-const QUEUE = 'latency';
 
 /** A producer, and a consumer that calls back for each job that comes. */
 interface Line extends AsyncDisposable {

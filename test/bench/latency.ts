@@ -1,5 +1,6 @@
-import { allPeers, type Brokers, canRun, urlFor } from './all-peers.ts';
+import { allPeers, brokerOf, canRun, clearFor } from './all-peers.ts';
 import { barFor } from './bars.ts';
+import type { Brokers } from './brokers.ts';
 import { bullMq } from './bullmq.ts';
 import { type Rounds, roundsOf, run, runInRounds } from './run.ts';
 import type { Section } from './section.ts';
@@ -25,6 +26,9 @@ const deliveries = {
   'raw-lrem': 'raw LPUSH → BLMOVE, then LREM',
   deliveries: "send() → on('data') → ack()",
 };
+
+/** Which one they go through. */
+export const QUEUE = 'latency';
 
 /** How often, and how much. */
 export interface LatencyExtent extends Brokers {
@@ -68,7 +72,9 @@ async function measure(
   const cases = Object.keys(names).filter((name) => canRun(name, extent));
   const latencies = await runInRounds(group, rounds, cases, async (name) => {
     await server.client().flushall();
-    return run<Latency>('latency-worker.ts', [name, urlFor(name, extent), sizes.latencyCount, sizes.latencyWarmUp]);
+    await clearFor(name, extent, [QUEUE]);
+    const url = brokerOf(name, extent)?.url ?? '';
+    return run<Latency>('latency-worker.ts', [name, url, sizes.latencyCount, sizes.latencyWarmUp]);
   });
   const medians = latencies.map((round) => round.map(({ p50 }) => p50));
   const measured = Object.entries(names).map(([key, name]) => {

@@ -35,6 +35,10 @@ export class NatsServer implements AsyncDisposable {
     return new NatsServer(`nats://127.0.0.1:${port}`, folder, child);
   }
 
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#process.removeAllListeners('exit');
     const ended = once(this.#process, 'exit');

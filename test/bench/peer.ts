@@ -1,12 +1,26 @@
 import type { Redis } from 'ioredis';
+import type { BrokerKind } from './brokers.ts';
 import type { Case, Job } from './case.ts';
 
-/** Something else that moves jobs through a broker: used as its documentation recommends for throughput, as the names of its cases say. */
-export interface Peer {
-  /** What it goes through, unless that is Redis. */
-  readonly broker?: 'nats';
+/** Something else that moves jobs: used as its documentation recommends for throughput, as the names of its cases say. */
+export interface Rival {
+  readonly broker: BrokerKind;
   /** How many jobs it moves where others move one: what is compared is how many move in a second. */
   readonly share: number;
+  /** Moves jobs from one process to another, both at work at the same time; absent where it has no way to wait for them. */
+  readonly flow?: Flow & { readonly name: string };
+  /** Removes a queue and what is in it, or does nothing where there is none; absent where that is in Redis. */
+  clear?(url: string, queue: string): Promise<unknown>;
+}
+
+/** What each of two processes does. */
+export interface Flow {
+  readonly push: Case;
+  readonly drain: Case;
+}
+
+/** One that stores jobs. */
+export interface Peer extends Rival {
   /** Fills a queue. */
   readonly push: { readonly name: string; readonly run: Case };
   /** Works through what {@link push} has stored. */

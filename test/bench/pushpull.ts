@@ -51,6 +51,7 @@ async function drain(url: string, queue: string, count: number): Promise<void> {
 }
 
 export const pushpull: Peer = {
+  broker: 'redis',
   share: 1 / 40,
   push: { name: "pushpull write() and 'drain', redis 2.8", run: push },
   drain: { name: "pushpull on('data'), redis 2.8", run: drain },

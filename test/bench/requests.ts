@@ -1,4 +1,4 @@
-import type { Brokers } from './all-peers.ts';
+import { type Brokers, brokerOfKind } from './brokers.ts';
 import { exchanges, PEERS, RAW } from './exchanges.ts';
 import { isInstalled } from './peers.ts';
 import { type Rounds, roundsOf, run, runInRounds } from './run.ts';
@@ -18,18 +18,18 @@ export interface RoundTrips {
 
 /** Has requests answered in every way, and gives the table of it. */
 export async function measureRequests(
-  { server, nats }: Brokers,
+  brokers: Brokers,
   rounds: Rounds,
   { requestsWarmUp, requestsMeasured }: Sizes,
 ): Promise<Section> {
   const names = Object.entries(exchanges).flatMap(([name, { broker }]) => {
     const peer = PEERS[name];
     if (peer !== undefined && !isInstalled(peer)) return [];
-    return broker === 'nats' && !nats ? [] : [name];
+    return brokerOfKind(broker, brokers) ? [name] : [];
   });
   const measured = await runInRounds('requests', rounds, names, async (name) => {
-    await server.client().flushall();
-    const url = exchanges[name]?.broker === 'nats' ? (nats?.url ?? '') : server.url;
+    await brokers.server.client().flushall();
+    const { url = '' } = brokerOfKind(exchanges[name]?.broker ?? 'redis', brokers) ?? {};
     return run<RoundTrips>('requests-worker.ts', [name, url, requestsWarmUp, requestsMeasured]);
   });
   const ratesOf = (name: string, at: number): number[] =>

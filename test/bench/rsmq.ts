@@ -57,6 +57,7 @@ async function drain(url: string, qname: string, count: number): Promise<void> {
 }
 
 export const rsmq: Peer = {
+  broker: 'redis',
   share: 1 / 40,
   push: { name: `rsmq sendMessage(), ${IN_FLIGHT} in flight`, run: push },
   drain: { name: `rsmq receiveMessage(), deleteMessage(), ${CONCURRENCY} lanes`, run: drain },

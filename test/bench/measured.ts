@@ -1,0 +1,116 @@
+import { brokerOf, canRun, rivalOf } from './all-peers.ts';
+import { barFor } from './bars.ts';
+import type { Brokers } from './brokers.ts';
+import type { Bar } from './chart.ts';
+import type { Figures } from './meter.ts';
+import { type Rounds, roundsOf, runInRounds } from './run.ts';
+import type { Section } from './section.ts';
+import { median, ratio, ratios, spread, table } from './table.ts';
+
+/** How much is measured. */
+export interface Extent extends Brokers {
+  readonly rounds: Rounds;
+  /** How many jobs one run of a case moves, once it is warm. */
+  readonly count: number;
+  /** How many it moves before that. */
+  readonly warmUp: number;
+}
+
+/** What others are compared with, and how the column is headed that says so. */
+export interface Base {
+  readonly name: string;
+  readonly title: string;
+}
+
+/** What has been measured: for each case that was run, thousand items a second and what each run took, by round. */
+export type Measured = Map<string, { readonly rates: readonly number[]; readonly runs: readonly Figures[] }>;
+
+export const TO_BULLMQ = 'to BullMQ';
+
+/** Runs each case that can be run, by its name and how many jobs it is to move, once a round. */
+export async function measure(
+  group: string,
+  extent: Extent,
+  names: readonly string[],
+  measureOne: (name: string, count: number) => Promise<Figures>,
+): Promise<Measured> {
+  const { rounds, count } = extent;
+  const able = names.filter((name) => canRun(name, extent));
+  const figures = await runInRounds(group, rounds, able, (name) => measureOne(name, sizeFor(name, count)));
+  const entries = able.map((name, index) => {
+    const runs = figures[index] ?? [];
+    return [name, { runs, rates: runs.map(({ seconds }) => sizeFor(name, count) / seconds / 1000) }] as const;
+  });
+  return new Map(entries);
+}
+
+/** What the process of a case is told. */
+export function argumentsFor(extent: Extent, name: string, queue: string): (string | number)[] {
+  const { url = '', pid } = brokerOf(name, extent) ?? {};
+  const sizes = [sizeFor(name, extent.count), sizeFor(name, extent.warmUp)];
+  return [name, url, queue, ...sizes, ...(pid === undefined ? [] : [pid])];
+}
+
+function sizeFor(name: string, count: number): number {
+  return Math.ceil(count * (rivalOf(name)?.share ?? 1));
+}
+
+/** The table of these cases, beside what they are compared with. */
+export function sectionOf(names: readonly string[], measured: Measured, bases: readonly Base[]): Section {
+  const titles = bases.map(({ title }) => title);
+  const rows = names.map((name) => {
+    const { rates, runs } = measured.get(name) ?? { rates: [], runs: [] };
+    if (runs.length === 0) return [name, 'not installed'];
+    const each = runs.map(({ seconds }, round) => seconds * (rates[round] ?? 0) * 1000);
+    return [
+      name,
+      median(rates).toFixed(0),
+      spread(rates),
+      ...bases.map((base) => ratio(rates, measured.get(base.name)?.rates)),
+      microseconds(
+        runs.map(({ cpu }) => cpu),
+        each,
+      ),
+      microseconds(
+        runs.map(({ serverCpu }) => serverCpu),
+        each,
+      ),
+      Math.max(...runs.map(({ rss }) => rss)).toFixed(0),
+    ];
+  });
+  const head = ['case', 'thousand items/s', 'min–max', ...titles, 'CPU µs/item', "server's µs/item", 'peak RSS MB'];
+  const text = [table(head, rows), ...sharesOf(names)].join('\n\n');
+  return { text, rounds: roundsOf([...measured.values()].map(({ runs }) => runs)), bars: barsOf(measured, bases) };
+}
+
+/** The median of what each item took, of seconds for so many; a dash where that was not measured. */
+function microseconds(seconds: readonly (number | undefined)[], items: readonly number[]): string {
+  const known = seconds.flatMap((one, round) => (one === undefined ? [] : [(one * 1e6) / (items[round] ?? 0)]));
+  return known.length > 0 ? median(known).toFixed(2) : '–';
+}
+
+/** Says who moves fewer jobs than the table has it; nothing where nobody does. */
+function sharesOf(names: readonly string[]): string[] {
+  const fewer = names.flatMap((name) => {
+    const share = rivalOf(name)?.share ?? 1;
+    return share < 1 ? [`${name.split(' ')[0]} 1/${Math.round(1 / share)}`] : [];
+  });
+  return fewer.length > 0 ? [`Of so many jobs, the slower ones move a part in a run: ${fewer.join(', ')}.`] : [];
+}
+
+/** The cases that were run, as many times as fast as BullMQ as they are; nothing where that was not. */
+function barsOf(measured: Measured, bases: readonly Base[]): Bar[] | undefined {
+  const base = measured.get(bases.find(({ title }) => title === TO_BULLMQ)?.name ?? '')?.rates;
+  return base && Array.from(measured, ([name, { rates }]) => barFor(name, median(ratios(rates, base))));
+}
+
+/** Says which cases are at least so many times as fast as another. */
+export function aimOf(measured: Measured, names: readonly string[], { name, title }: Base, aim: number): string {
+  const base = measured.get(name)?.rates;
+  if (!base) return `Aim ${title}, ${aim}: not measured.`;
+  const reached = names.map((one) => {
+    const found = median(ratios(measured.get(one)?.rates ?? [], base));
+    return `${one} ${found >= aim ? 'reaches' : 'misses'} it (${found.toFixed(2)})`;
+  });
+  return `Aim ${title}, ${aim} or more: ${reached.join(', ')}.`;
+}
