@@ -19,6 +19,9 @@ export const allPeers: Record<string, Peer> = {
   '@nats-io/jetstream': jetStream,
 };
 
+/** All others, those that store nothing too. */
+export const rivals: Record<string, Rival> = { ...allPeers };
+
 const peers = Object.values(allPeers);
 
 /** Whose case it is, of those that store jobs. */
@@ -28,7 +31,7 @@ export function peerOf(name: string): Peer | undefined {
 
 /** Whose case it is; nothing where it is one of our own, or raw. */
 export function rivalOf(name: string): Rival | undefined {
-  return peerOf(name);
+  return peerOf(name) ?? Object.values(rivals).find(({ flow }) => flow?.name === name);
 }
 
 /** The broker of a case; nothing where that is not there. */
@@ -38,8 +41,8 @@ export function brokerOf(name: string, brokers: Brokers): Broker | undefined {
 
 /** Whether a case can be run: ours always, a peer's where it is installed, and its broker is. */
 export function canRun(name: string, brokers: Brokers): boolean {
-  const peer = peerOf(name);
-  const [owner] = Object.entries(allPeers).find(([, one]) => one === peer) ?? [];
+  const rival = rivalOf(name);
+  const [owner] = Object.entries(rivals).find(([, one]) => one === rival) ?? [];
   return owner === undefined || (isInstalled(owner) && brokerOf(name, brokers) !== undefined);
 }
 

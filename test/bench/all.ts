@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { type Brokers, startBrokers } from './brokers.ts';
 import { CONCURRENCY } from './case.ts';
 import { type BarGroup, barChart } from './chart.ts';
+import { measureFlows } from './flow.ts';
 import { GEARMAN_JOBS, measureGearman } from './gearman.ts';
 import { measureDeliveryLatency, measureLatency } from './latency.ts';
 import { describeMachine } from './machine.ts';
@@ -61,6 +62,11 @@ function partsOf({ sizes }: Settings, brokers: Brokers): Part[] {
     { title: `Push: ${jobs(count)}`, share: 0.16, measure: (rounds) => measurePushes(many(rounds)) },
     { title: `Pull: ${jobs(count)}`, share: 0.14, measure: (rounds) => measurePulls(many(rounds)) },
     { title: `Deliveries: ${handled}`, share: 0.22, measure: (rounds) => measureDeliveries(fewer(rounds)) },
+    {
+      title: `End to end: ${jobs(fewerCount)}, pushed and worked off at the same time`,
+      share: 0.15,
+      measure: (rounds) => measureFlows(fewer(rounds)),
+    },
     { title: `Hops: ${handled}`, share: 0.06, measure: (rounds) => measureHops(fewer(rounds)) },
     { title: `Latency: ${singly}`, share: 0.14, measure: (rounds) => measureLatency(latency(rounds)) },
     {

@@ -61,6 +61,7 @@ export const beeQueue: Peer = {
   share: 1 / 10,
   push: { name: `bee-queue saveAll(), ${BATCH}, two in flight, no events`, run: push },
   drain: { name: `bee-queue process(), concurrency ${CONCURRENCY}, no events, removeOnSuccess`, run: drain },
+  flow: { name: 'bee-queue saveAll() → process()', push, drain },
   waiting: (redis, queue) => redis.llen(`bq:${queue}:waiting`),
   line: {
     name: 'bee-queue save() → process()',

@@ -64,6 +64,7 @@ export const bullMq: Peer = {
   share: 1 / 20,
   push: { name: `BullMQ addBulk(), ${BATCH}, two in flight, removeOnComplete`, run: push },
   drain: { name: `BullMQ Worker, concurrency ${CONCURRENCY}`, run: drain },
+  flow: { name: 'BullMQ addBulk() → Worker', push, drain },
   waiting: (redis, queue) => redis.llen(`bull:${queue}:wait`),
   line: {
     name: 'BullMQ add() → Worker',

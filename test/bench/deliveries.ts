@@ -1,7 +1,7 @@
 import { AckStream, connect, type Delivery, DeliveryStream, work } from 'millrace';
 import { peerDeliveries } from './all-peers.ts';
 import { type Case, CONCURRENCY, check, type Job, turn } from './case.ts';
-import { RawConsumer, type RawItem } from './raw-consumer.ts';
+import { RawConsumer, type RawItem, type RawParcel } from './raw-consumer.ts';
 
 /** A handler that adds up what it gets, and a promise of all. */
 function adding(count: number) {
@@ -20,8 +20,8 @@ function adding(count: number) {
 
 const RAW_TAKE = 256;
 
-/** Handlers in lanes: when no more than one batch is held the next is asked for, and what is done goes with that. */
-async function drainRaw(url: string, queue: string, count: number): Promise<void> {
+/** Handlers in lanes: when no more than one batch is held the next is asked for, and what is done goes with that. Waits where nothing is there. */
+export async function drainRaw(url: string, queue: string, count: number): Promise<void> {
   const consumer = await RawConsumer.join(url, queue);
   const { handler, all } = adding(count);
   let ready: RawItem[] = [];
@@ -30,14 +30,17 @@ async function drainRaw(url: string, queue: string, count: number): Promise<void
   let started = 0;
   let held = 0;
   let taking: Promise<void> | undefined;
-  const take = async (): Promise<void> => {
-    const parcel = await consumer.take(RAW_TAKE);
-    if (!parcel) throw new Error('the queue is empty');
+  const keep = (parcel: RawParcel): void => {
     taken += parcel.jobs.length;
     held += parcel.jobs.length;
     ready = ready.slice(next);
     next = 0;
     for (const [index, job] of parcel.jobs.entries()) ready.push({ job, parcel, index });
+  };
+  const take = async (): Promise<void> => {
+    const parcel = await consumer.take(RAW_TAKE);
+    if (parcel) keep(parcel);
+    else await consumer.wait();
     taking = undefined;
   };
   const lane = async (): Promise<void> => {
@@ -61,7 +64,7 @@ async function drainRaw(url: string, queue: string, count: number): Promise<void
   await consumer.close();
 }
 
-async function drainByAckStream(url: string, queue: string, count: number): Promise<void> {
+export async function drainByAckStream(url: string, queue: string, count: number): Promise<void> {
   await using connection = connect(url);
   const { handler, all } = adding(count);
   new DeliveryStream(queue, { connection }).pipe(new AckStream(handler, { concurrency: CONCURRENCY }));

@@ -108,6 +108,7 @@ export const jetStream: Peer = {
   share: 1 / 40,
   push: { name: `JetStream publish(), in memory, ${IN_FLIGHT} in flight`, run: push },
   drain: { name: `JetStream consume(), ack(), ${PREFETCH} held, ${CONCURRENCY} at work`, run: drain },
+  flow: { name: 'JetStream publish() → consume()', push, drain },
   async clear(url, queue) {
     const { connection, manager } = await open(url);
     // There is none in the first round.

@@ -73,6 +73,7 @@ export const nodeResque: Peer = {
   share: 1 / 40,
   push: { name: `node-resque enqueue(), ${IN_FLIGHT} in flight`, run: push },
   drain: { name: `node-resque MultiWorker, ${CONCURRENCY} task processors`, run: drain },
+  flow: { name: 'node-resque enqueue() → MultiWorker', push, drain },
   waiting: (redis, queue) => redis.llen(`resque:queue:${queue}`),
   line: {
     name: `node-resque enqueue() → Worker, which polls each ${POLL} ms`,

@@ -6,7 +6,7 @@ import { type Case, check } from './case.ts';
 
 const RAW_POP = 256;
 
-async function popRaw(url: string, queue: string, count: number): Promise<void> {
+export async function popRaw(url: string, queue: string, count: number): Promise<void> {
   const redis = new Redis(url);
   let sum = 0;
   for (let taken = 0; taken < count; ) {
@@ -18,7 +18,7 @@ async function popRaw(url: string, queue: string, count: number): Promise<void> 
   redis.disconnect();
 }
 
-async function pullByData(url: string, queue: string, count: number): Promise<void> {
+export async function pullByData(url: string, queue: string, count: number): Promise<void> {
   await using connection = connect(url);
   const stream = new PullStream(queue, { connection });
   let sum = 0;

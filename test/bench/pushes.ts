@@ -26,14 +26,14 @@ async function pushInBatches(
   await Promise.all([lane(), lane()]);
 }
 
-async function pushRaw(url: string, queue: string, count: number): Promise<void> {
+export async function pushRaw(url: string, queue: string, count: number): Promise<void> {
   const redis = new Redis(url);
   await pushInBatches(count, (items) => redis.lpush(queue, ...items));
   redis.disconnect();
 }
 
 /** By the script that stores each number once: what is sent again is not stored again. */
-async function pushRawOnce(url: string, queue: string, count: number): Promise<void> {
+export async function pushRawOnce(url: string, queue: string, count: number): Promise<void> {
   const redis = new Redis(url, { scripts });
   const keys = new QueueKeys(queue);
   const record = keys.producer('raw');
@@ -46,7 +46,7 @@ async function pushRawOnce(url: string, queue: string, count: number): Promise<v
   redis.disconnect();
 }
 
-async function pushByWrite(url: string, queue: string, count: number): Promise<void> {
+export async function pushByWrite(url: string, queue: string, count: number): Promise<void> {
   await using connection = connect(url);
   const stream = new PushStream(queue, { connection });
   for (let i = 0; i < count; i += 1) if (!stream.write(job(i))) await once(stream, 'drain');

@@ -55,6 +55,7 @@ export const pushpull: Peer = {
   share: 1 / 40,
   push: { name: "pushpull write() and 'drain', redis 2.8", run: push },
   drain: { name: "pushpull on('data'), redis 2.8", run: drain },
+  flow: { name: "pushpull write() → on('data')", push, drain },
   waiting: (redis, queue) => redis.llen(queue),
   line: {
     name: "pushpull write() → on('data'), redis 2.8",

@@ -31,6 +31,7 @@ export class RawConsumer {
   readonly #incarnation = `raw-${process.pid}`;
   readonly #inProcess: string;
   readonly #parcels: string;
+  #waiting: Redis | undefined;
   #number = 0;
   #done: RawParcel[] = [];
   #count = 0;
@@ -90,6 +91,12 @@ export class RawConsumer {
     return { number, jobs: items.map((bytes) => JSON.parse(bytes.toString())), mask: undefined };
   }
 
+  /** Waits until an item has come, which the next {@link take} gives with what there is besides. */
+  async wait(): Promise<void> {
+    this.#waiting ??= this.redis.duplicate();
+    await this.#waiting.blmove(this.keys.queue, this.landing, 'RIGHT', 'LEFT', 0);
+  }
+
   /** Acknowledges what is done. */
   async flush(): Promise<void> {
     if (this.#count > 0) await this.#acknowledge();
@@ -107,6 +114,7 @@ export class RawConsumer {
   async close(): Promise<void> {
     await this.redis.millraceLeave(this.keys.consumers, this.keys.base, this.keys.wake, this.#name, this.#incarnation);
     this.redis.disconnect();
+    this.#waiting?.disconnect();
   }
 
   #acknowledge(): Promise<number> {

@@ -1,0 +1,29 @@
+import { clearFor } from './all-peers.ts';
+import { bullMq } from './bullmq.ts';
+import { DELIVERED, flows, PULLED, RAW, RAW_DELIVERIES } from './flows.ts';
+import { aimOf, argumentsFor, type Extent, measure, sectionOf, TO_BULLMQ } from './measured.ts';
+import type { Figures } from './meter.ts';
+import { run } from './run.ts';
+import type { Section } from './section.ts';
+
+const QUEUE = 'flow';
+
+/** Has a process push jobs while another works them off, in every way, and gives the table of it, and what was reached of what is aimed at. */
+export async function measureFlows(extent: Extent): Promise<Section> {
+  const redis = extent.server.client();
+  const names = Object.keys(flows);
+  const measured = await measure('end to end', extent, names, async (name) => {
+    await redis.flushall();
+    await clearFor(name, extent, [QUEUE, `${QUEUE}-warm`]);
+    const figures = await run<Figures>('flow-worker.ts', argumentsFor(extent, name, QUEUE));
+    if ((await redis.exists(QUEUE, `{${QUEUE}}:again`)) > 0) throw new Error(`${name} left jobs behind`);
+    return figures;
+  });
+  const toBullMq = { name: bullMq.flow?.name ?? '', title: TO_BULLMQ };
+  const bases = [{ name: RAW, title: 'to raw' }, { name: RAW_DELIVERIES, title: 'to raw scripts' }, toBullMq];
+  const section = sectionOf(names, measured, bases);
+  const aims = [aimOf(measured, [PULLED, DELIVERED], toBullMq, 35)];
+  const note =
+    'From the first push until the last job is settled; the settings are those of the tables above. CPU time is that of both processes, memory of the larger.';
+  return { ...section, text: [section.text, note, aims.join('\n')].join('\n\n') };
+}
