@@ -8,6 +8,7 @@ import type { Peer, Rival } from './peer.ts';
 import { isInstalled } from './peers.ts';
 import { pushpull } from './pushpull.ts';
 import { rsmq } from './rsmq.ts';
+import { zeroMq } from './zeromq.ts';
 
 /** By the name of their package. */
 export const allPeers: Record<string, Peer> = {
@@ -20,7 +21,7 @@ export const allPeers: Record<string, Peer> = {
 };
 
 /** All others, those that store nothing too. */
-export const rivals: Record<string, Rival> = { ...allPeers };
+export const rivals: Record<string, Rival> = { ...allPeers, zeromq: zeroMq };
 
 const peers = Object.values(allPeers);
 

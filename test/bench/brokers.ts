@@ -1,4 +1,4 @@
-import { RedisServer } from '../support/redis.ts';
+import { freePort, RedisServer } from '../support/redis.ts';
 import { NatsServer } from './nats-server.ts';
 import { isInstalled } from './peers.ts';
 
@@ -9,18 +9,20 @@ export interface Broker {
 }
 
 /** What a case goes through. */
-export type BrokerKind = 'redis' | 'nats';
+export type BrokerKind = 'redis' | 'nats' | 'direct';
 
 /** All that jobs go through. */
 export interface Brokers {
   readonly server: RedisServer;
   /** Absent where there is none to be had. */
   readonly nats: NatsServer | undefined;
+  /** No server at all: a place where one process of a case listens, and the other connects. */
+  readonly direct: Broker;
 }
 
 /** The broker of a kind; nothing where that is not there. */
-export function brokerOfKind(kind: BrokerKind, { server, nats }: Brokers): Broker | undefined {
-  return { redis: server, nats }[kind];
+export function brokerOfKind(kind: BrokerKind, { server, nats, direct }: Brokers): Broker | undefined {
+  return { redis: server, nats, direct }[kind];
 }
 
 /** Starts those whose clients are installed; they end with what is given. */
@@ -30,6 +32,7 @@ export async function startBrokers(): Promise<Brokers & AsyncDisposable> {
   return {
     server,
     nats,
+    direct: { url: `tcp://127.0.0.1:${await freePort()}`, pid: undefined },
     async [Symbol.asyncDispose]() {
       await Promise.all([server, nats].map((one) => one?.[Symbol.asyncDispose]()));
     },

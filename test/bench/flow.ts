@@ -5,6 +5,7 @@ import { aimOf, argumentsFor, type Extent, measure, sectionOf, TO_BULLMQ } from 
 import type { Figures } from './meter.ts';
 import { run } from './run.ts';
 import type { Section } from './section.ts';
+import { zeroMq } from './zeromq.ts';
 
 const QUEUE = 'flow';
 
@@ -20,9 +21,14 @@ export async function measureFlows(extent: Extent): Promise<Section> {
     return figures;
   });
   const toBullMq = { name: bullMq.flow?.name ?? '', title: TO_BULLMQ };
-  const bases = [{ name: RAW, title: 'to raw' }, { name: RAW_DELIVERIES, title: 'to raw scripts' }, toBullMq];
-  const section = sectionOf(names, measured, bases);
-  const aims = [aimOf(measured, [PULLED, DELIVERED], toBullMq, 35)];
+  const toZeroMq = { name: zeroMq.flow.name, title: 'to ZeroMQ' };
+  const toRaw = [
+    { name: RAW, title: 'to raw' },
+    { name: RAW_DELIVERIES, title: 'to raw scripts' },
+  ];
+  const section = sectionOf(names, measured, [...toRaw, toBullMq, toZeroMq]);
+  const ours = [PULLED, DELIVERED];
+  const aims = [aimOf(measured, ours, toBullMq, 35), aimOf(measured, ours, toZeroMq, 1.5)];
   const note =
     'From the first push until the last job is settled; the settings are those of the tables above. CPU time is that of both processes, memory of the larger.';
   return { ...section, text: [section.text, note, aims.join('\n')].join('\n\n') };
