@@ -5,7 +5,7 @@ import type { Bar } from './chart.ts';
 import type { Figures } from './meter.ts';
 import { type Rounds, roundsOf, runInRounds } from './run.ts';
 import type { Section } from './section.ts';
-import { median, ratio, ratios, spread, table } from './table.ts';
+import { median, microseconds, ratio, ratios, spread, table } from './table.ts';
 
 /** How much is measured. */
 export interface Extent extends Brokers {
@@ -61,32 +61,21 @@ export function sectionOf(names: readonly string[], measured: Measured, bases: r
   const rows = names.map((name) => {
     const { rates, runs } = measured.get(name) ?? { rates: [], runs: [] };
     if (runs.length === 0) return [name, 'not installed'];
-    const each = runs.map(({ seconds }, round) => seconds * (rates[round] ?? 0) * 1000);
+    const eachOf = (seconds: number | undefined, round: number): number | undefined =>
+      seconds && (seconds * 1000) / ((rates[round] ?? 0) * (runs[round]?.seconds ?? 0));
     return [
       name,
       median(rates).toFixed(0),
       spread(rates),
       ...bases.map((base) => ratio(rates, measured.get(base.name)?.rates)),
-      microseconds(
-        runs.map(({ cpu }) => cpu),
-        each,
-      ),
-      microseconds(
-        runs.map(({ serverCpu }) => serverCpu),
-        each,
-      ),
+      microseconds(runs.map(({ cpu }, round) => eachOf(cpu, round))),
+      microseconds(runs.map(({ serverCpu }, round) => eachOf(serverCpu, round))),
       Math.max(...runs.map(({ rss }) => rss)).toFixed(0),
     ];
   });
   const head = ['case', 'thousand items/s', 'min–max', ...titles, 'CPU µs/item', "server's µs/item", 'peak RSS MB'];
   const text = [table(head, rows), ...sharesOf(names)].join('\n\n');
   return { text, rounds: roundsOf([...measured.values()].map(({ runs }) => runs)), bars: barsOf(measured, bases) };
-}
-
-/** The median of what each item took, of seconds for so many; a dash where that was not measured. */
-function microseconds(seconds: readonly (number | undefined)[], items: readonly number[]): string {
-  const known = seconds.flatMap((one, round) => (one === undefined ? [] : [(one * 1e6) / (items[round] ?? 0)]));
-  return known.length > 0 ? median(known).toFixed(2) : '–';
 }
 
 /** Says who moves fewer jobs than the table has it; nothing where nobody does. */

@@ -1,17 +1,19 @@
 /**
  * Asks, with so many requests in flight, for a while each, and prints how many round trips a second that made:
- * `requests-worker.ts <case> <url> <milliseconds to warm up for> <milliseconds to measure>`. Who answers is a process of its own, which
+ * `requests-worker.ts <case> <url> <milliseconds to warm up for> <milliseconds to measure> <process id of the server>`. Who answers is a process of its own, which
  * this one starts: `… <case> <url> serve`.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { job } from './case.ts';
-import { type Asker, exchanges } from './exchanges.ts';
-import { IN_FLIGHT, type RoundTrips } from './requests.ts';
+import type { Asker } from './exchange.ts';
+import { exchanges } from './exchanges.ts';
+import { type Figures, Meter } from './meter.ts';
+import { type Costs, IN_FLIGHT, type RoundTrips } from './requests.ts';
 import { percentile } from './table.ts';
 
-const [name = '', url = '', warmUp = '', measured = ''] = process.argv.slice(2);
+const [name = '', url = '', warmUp = '', measured = '', pid] = process.argv.slice(2);
 const exchange = exchanges[name];
 if (!exchange) throw new Error(`no such case: ${name}`);
 
@@ -38,6 +40,17 @@ async function askFor(
   return { taken, lasted: performance.now() - start };
 }
 
+/** What each of so many requests took, in microseconds of CPU of both ends and of the server, by the readings of the meters of both ends. */
+function costsOf(count: number, asking: Figures, answering: Figures): Costs {
+  const each = (seconds: number): number => (seconds * 1e6) / count;
+  const { cpu, serverCpu, rss } = asking;
+  return {
+    cpu: answering.serverCpu === undefined ? undefined : each(cpu + answering.serverCpu),
+    serverCpu: serverCpu === undefined ? undefined : each(serverCpu),
+    rss,
+  };
+}
+
 if (warmUp === 'serve') {
   await exchange.serve(url);
   process.stdout.write('ready\n');
@@ -49,15 +62,20 @@ if (warmUp === 'serve') {
   await once(answering.stdout, 'data');
   const asker = await exchange.connect(url);
   const rates: number[] = [];
-  let latency: number[] = [];
+  const latencies: number[][] = [];
+  const costs: Costs[] = [];
   for (const inFlight of IN_FLIGHT) {
     await askFor(Number(warmUp), asker, inFlight);
+    const meter = new Meter(pid === undefined ? undefined : Number(pid));
+    const otherMeter = new Meter(answering.pid);
     const { taken, lasted } = await askFor(Number(measured), asker, inFlight);
+    costs.push(costsOf(taken.length, meter.read(), otherMeter.read()));
     rates.push(taken.length / lasted);
-    if (inFlight === 1) latency = taken;
+    latencies.push(taken);
   }
   await asker.close();
   answering.kill();
-  const figures: RoundTrips = { rates, p50: percentile(latency, 50), p99: percentile(latency, 99) };
+  const [alone = []] = latencies;
+  const figures: RoundTrips = { rates, costs, p50: percentile(alone, 50), p99: percentile(alone, 99) };
   process.stdout.write(JSON.stringify(figures));
 }

@@ -30,6 +30,12 @@ export function ratio(numbers: readonly number[], base: readonly number[] | unde
   return base ? median(ratios(numbers, base)).toFixed(2) : '–';
 }
 
+/** The median of those that are known, to a hundredth; a dash where none is. */
+export function microseconds(numbers: readonly (number | undefined)[]): string {
+  const known = numbers.filter((number) => number !== undefined);
+  return known.length > 0 ? median(known).toFixed(2) : '–';
+}
+
 /** The number that `percent` of them do not exceed. */
 export function percentile(numbers: readonly number[], percent: number): number {
   const sorted = numbers.toSorted((a, b) => a - b);

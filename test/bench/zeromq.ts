@@ -2,7 +2,7 @@ import { check, type Job, job } from './case.ts';
 import type { Rival } from './peer.ts';
 import { requirePeer } from './peers.ts';
 
-type Frame = string | Buffer;
+export type Frame = string | Buffer;
 
 /** One end of ZeroMQ: it lets only one send() wait at a time. */
 export interface Socket extends AsyncIterable<Buffer[]> {
