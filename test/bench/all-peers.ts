@@ -7,6 +7,7 @@ import { nodeResque } from './node-resque.ts';
 import type { Peer, Rival } from './peer.ts';
 import { isInstalled } from './peers.ts';
 import { pushpull } from './pushpull.ts';
+import { rabbitMq } from './rabbitmq.ts';
 import { rsmq } from './rsmq.ts';
 import { zeroMq } from './zeromq.ts';
 
@@ -18,6 +19,7 @@ export const allPeers: Record<string, Peer> = {
   'node-resque': nodeResque,
   pushpull,
   '@nats-io/jetstream': jetStream,
+  amqplib: rabbitMq,
 };
 
 /** All others, those that store nothing too. */
@@ -58,7 +60,7 @@ export const peerPushes: Record<string, Case> = casesOf(peers.map(({ push }) => 
 
 /** How those work through one that lose nothing when they die. */
 export const peerDeliveries: Record<string, Case> = casesOf(
-  [bullMq, beeQueue, rsmq, nodeResque, jetStream].map(({ drain }) => drain),
+  [bullMq, beeQueue, rsmq, nodeResque, jetStream, rabbitMq].map(({ drain }) => drain),
 );
 
 /** How one works through one that does, and what all are compared with. */

@@ -1,10 +1,11 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { freePort } from '../support/redis.ts';
+import { provide } from './program.ts';
+import { untilSaid } from './until-said.ts';
 
 /** A nats-server for the benchmark, with JetStream, on a free port, in a folder of its own. */
 export class NatsServer implements AsyncDisposable {
@@ -20,18 +21,14 @@ export class NatsServer implements AsyncDisposable {
 
   /** Starts one; nothing where there is none, and none can be installed. */
   static async start(): Promise<NatsServer | undefined> {
-    if (!isInstalled()) install();
-    if (!isInstalled()) return undefined;
+    const command = provide({ command: 'nats-server', package: 'nats-server' });
+    if (command === undefined) return undefined;
     const port = await freePort();
     const folder = await mkdtemp(join(tmpdir(), 'millrace-nats-'));
-    const child = spawn('nats-server', ['-a', '127.0.0.1', '-p', String(port), '-js', '-sd', folder], {
+    const child = spawn(command, ['-a', '127.0.0.1', '-p', String(port), '-js', '-sd', folder], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
-    const lines = createInterface({ input: child.stderr });
-    await new Promise<void>((resolve, reject) => {
-      lines.on('line', (line) => line.includes('Server is ready') && resolve());
-      child.once('exit', (code) => reject(new Error(`nats-server ended with ${code}`)));
-    });
+    await untilSaid(child, child.stderr, 'Server is ready');
     return new NatsServer(`nats://127.0.0.1:${port}`, folder, child);
   }
 
@@ -40,20 +37,9 @@ export class NatsServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#process.removeAllListeners('exit');
     const ended = once(this.#process, 'exit');
     this.#process.kill();
     await ended;
     await rm(this.#folder, { recursive: true, force: true });
   }
-}
-
-function isInstalled(): boolean {
-  return spawnSync('nats-server', ['--version']).error === undefined;
-}
-
-function install(): void {
-  process.stderr.write('installing nats-server to compare with\n');
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
-  spawnSync('apt-get', ['install', '-y', '--no-install-recommends', 'nats-server'], { env, stdio: 'ignore' });
 }
