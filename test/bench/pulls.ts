@@ -1,8 +1,8 @@
 import { Writable } from 'node:stream';
 import { Redis } from 'ioredis';
-import { connect, PullStream } from 'millrace';
+import { connect, PullStream, type StreamOptions } from 'millrace';
 import { peerPulls } from './all-peers.ts';
-import { type Case, check } from './case.ts';
+import { type Case, check, TUNED } from './case.ts';
 
 const RAW_POP = 256;
 
@@ -18,21 +18,25 @@ export async function popRaw(url: string, queue: string, count: number): Promise
   redis.disconnect();
 }
 
-export async function pullByData(url: string, queue: string, count: number): Promise<void> {
-  await using connection = connect(url);
-  const stream = new PullStream(queue, { connection });
-  let sum = 0;
-  let taken = 0;
-  const all = new Promise<void>((resolve) => {
-    stream.on('data', (value) => {
-      sum += value.id;
-      taken += 1;
-      if (taken === count) resolve();
+function pullingByData(options: StreamOptions): Case {
+  return async (url, queue, count) => {
+    await using connection = connect(url);
+    const stream = new PullStream(queue, { ...options, connection });
+    let sum = 0;
+    let taken = 0;
+    await new Promise<void>((resolve) => {
+      stream.on('data', (value) => {
+        sum += value.id;
+        taken += 1;
+        if (taken === count) resolve();
+      });
     });
-  });
-  await all;
-  check(sum, count);
+    check(sum, count);
+  };
 }
+
+export const pullByData = pullingByData({});
+export const pullTuned = pullingByData(TUNED);
 
 async function pullByPipe(url: string, queue: string, count: number): Promise<void> {
   await using connection = connect(url);
@@ -72,6 +76,7 @@ export const RAW = 'raw BLMPOP 256';
 export const pulls: Record<string, Case> = {
   [RAW]: popRaw,
   "on('data')": pullByData,
+  [`on('data'), tuned: highWaterMark ${TUNED.highWaterMark}`]: pullTuned,
   'pipe()': pullByPipe,
   'for await': pullByForAwait,
   ...peerPulls,

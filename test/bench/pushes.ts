@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { pipeline } from 'node:stream/promises';
 import { Redis } from 'ioredis';
-import { connect, PushStream } from 'millrace';
+import { connect, type PushOptions, PushStream } from 'millrace';
 import { QueueKeys } from '../../lib/drivers/redis/keys.ts';
 import { scripts } from '../../lib/drivers/redis/scripts/index.ts';
 import { peerPushes } from './all-peers.ts';
@@ -46,13 +46,21 @@ export async function pushRawOnce(url: string, queue: string, count: number): Pr
   redis.disconnect();
 }
 
-export async function pushByWrite(url: string, queue: string, count: number): Promise<void> {
-  await using connection = connect(url);
-  const stream = new PushStream(queue, { connection });
-  for (let i = 0; i < count; i += 1) if (!stream.write(job(i))) await once(stream, 'drain');
-  stream.end();
-  await once(stream, 'finish');
+function writing(options: PushOptions): Case {
+  return async (url, queue, count) => {
+    await using connection = connect(url);
+    const stream = new PushStream(queue, { ...options, connection });
+    for (let i = 0; i < count; i += 1) if (!stream.write(job(i))) await once(stream, 'drain');
+    stream.end();
+    await once(stream, 'finish');
+  };
 }
+
+export const pushByWrite = writing({});
+
+/** Twice what is the default: the batches are as large as they get with that, and more are waiting. */
+export const TUNED_PUSH = { highWaterMark: 1024 };
+export const pushTuned = writing(TUNED_PUSH);
 
 async function pushByPipeline(url: string, queue: string, count: number): Promise<void> {
   await using connection = connect(url);
@@ -69,6 +77,7 @@ export const pushes: Record<string, Case> = {
   [RAW]: pushRaw,
   [RAW_ONCE]: pushRawOnce,
   'write()': pushByWrite,
+  [`write(), tuned: highWaterMark ${TUNED_PUSH.highWaterMark}`]: pushTuned,
   'pipeline()': pushByPipeline,
   ...peerPushes,
 };
