@@ -13,12 +13,13 @@ import { measureRequests } from './requests.ts';
 import type { Rounds } from './run.ts';
 import type { Section } from './section.ts';
 import type { Settings } from './settings.ts';
+import { measureSizes } from './sizes.ts';
 import { measureDeliveries, measureHops, measurePulls, measurePushes } from './throughput.ts';
 
 const CHART_TITLE = 'How many times as fast as BullMQ';
 const CHART_NOTE = 'Longer is faster; the dashed line is BullMQ. Of latency: how many times as short its median is.';
 
-/** One table: what is over it, which share of the time it may take, and how it is made. */
+/** One table: what is over it, which share of the time it may take beside the others, and how it is made. */
 interface Part {
   readonly title: string;
   readonly share: number;
@@ -38,8 +39,13 @@ export async function measureAll(settings: Settings): Promise<void> {
   };
   await print('Machine', await describeMachine(brokers.server));
   const groups: BarGroup[] = [];
-  for (const { title, share, measure } of partsOf(settings, brokers)) {
-    const { text, rounds, bars } = await measure({ count: sizes.rounds, seconds: sizes.seconds * share });
+  const end = performance.now() + sizes.seconds * 1000;
+  const parts = partsOf(settings, brokers);
+  for (const [index, { title, share, measure }] of parts.entries()) {
+    const { text, rounds, bars } = await measure({
+      count: sizes.rounds,
+      seconds: secondsFor(share, parts.slice(index), end),
+    });
     const extent = `${rounds} ${rounds === 1 ? 'round' : 'rounds'}${quick ? ', quick: only a hint' : ''}`;
     await print(`${title}; ${extent}`, text);
     if (bars) groups.push({ title: `${title}; ${extent}`, bars });
@@ -47,11 +53,17 @@ export async function measureAll(settings: Settings): Promise<void> {
   }
 }
 
-function partsOf({ sizes }: Settings, brokers: Brokers): Part[] {
+/** What is left of the time is shared among those that are still to come: what one has not used is for the others. */
+function secondsFor(share: number, coming: readonly Part[], end: number): number {
+  const left = Math.max(0, end - performance.now()) / 1000;
+  return (left * share) / coming.reduce((sum, part) => sum + part.share, 0);
+}
+
+function partsOf({ quick, sizes }: Settings, brokers: Brokers): Part[] {
   const { count, warmUp, memoryCount, latencyCount } = sizes;
   const many = (rounds: Rounds): Extent => ({ ...brokers, rounds, count, warmUp });
   const fewerCount = Math.ceil(count / 2);
-  const fewer = (rounds: Rounds): Extent => ({ ...many(rounds), count: fewerCount });
+  const fewer = (rounds: Rounds): Extent => ({ ...many(rounds), count: fewerCount, warmUp: Math.ceil(warmUp / 2) });
   const latency = (rounds: Rounds) => ({ ...brokers, rounds, sizes });
   const thousands = (number: number): string => number.toLocaleString('en');
   const jobs = (number: number): string => `${thousands(number)} jobs of about 120 bytes`;
@@ -59,27 +71,28 @@ function partsOf({ sizes }: Settings, brokers: Brokers): Part[] {
   const singly = `${thousands(latencyCount)} jobs one at a time`;
   const gearman = `Gearman: ${thousands(GEARMAN_JOBS)} jobs pushed, then worked off`;
   return [
-    { title: `Push: ${jobs(count)}`, share: 0.16, measure: (rounds) => measurePushes(many(rounds)) },
-    { title: `Pull: ${jobs(count)}`, share: 0.14, measure: (rounds) => measurePulls(many(rounds)) },
-    { title: `Deliveries: ${handled}`, share: 0.22, measure: (rounds) => measureDeliveries(fewer(rounds)) },
+    { title: `Push: ${jobs(count)}`, share: 0.11, measure: (rounds) => measurePushes(many(rounds)) },
+    { title: `Pull: ${jobs(count)}`, share: 0.1, measure: (rounds) => measurePulls(many(rounds)) },
+    { title: `Deliveries: ${handled}`, share: 0.13, measure: (rounds) => measureDeliveries(fewer(rounds)) },
     {
       title: `End to end: ${jobs(fewerCount)}, pushed and worked off at the same time`,
-      share: 0.15,
+      share: 0.16,
       measure: (rounds) => measureFlows(fewer(rounds)),
     },
-    { title: `Hops: ${handled}`, share: 0.06, measure: (rounds) => measureHops(fewer(rounds)) },
-    { title: `Latency: ${singly}`, share: 0.14, measure: (rounds) => measureLatency(latency(rounds)) },
+    { title: `Hops: ${handled}`, share: 0.03, measure: (rounds) => measureHops(fewer(rounds)) },
+    { title: `Latency: ${singly}`, share: 0.11, measure: (rounds) => measureLatency(latency(rounds)) },
     {
       title: `Latency of deliveries: ${singly}`,
-      share: 0.05,
+      share: 0.04,
       measure: (rounds) => measureDeliveryLatency(latency(rounds)),
     },
     {
       title: 'Requests: jobs of about 120 bytes',
-      share: 0.17,
+      share: 0.12,
       measure: (rounds) => measureRequests(brokers, rounds, sizes),
     },
-    { title: gearman, share: 0.03, measure: measureGearman },
+    ...(quick ? [] : [{ title: 'Other sizes', share: 0.15, measure: (rounds: Rounds) => measureSizes(many(rounds)) }]),
+    { title: gearman, share: 0.02, measure: measureGearman },
     {
       title: `Memory: ${thousands(memoryCount)} jobs, both at once`,
       share: 0.03,

@@ -1,5 +1,5 @@
 import type { EventEmitter } from 'node:events';
-import { CONCURRENCY, check, type Job, job, turn } from './case.ts';
+import { CONCURRENCY, check, type Job, job, together, turn } from './case.ts';
 import { BATCH, type Peer, sendInLanes } from './peer.ts';
 import { requirePeer } from './peers.ts';
 
@@ -31,7 +31,7 @@ const opts = { removeOnComplete: true };
 /** Adds the jobs in batches as large as those of others. */
 async function push(url: string, queue: string, count: number): Promise<void> {
   const target = new (requirePeer<BullMq>('bullmq').Queue)(queue, { connection: { url } });
-  await sendInLanes(count, 2, BATCH, (first, size) =>
+  await sendInLanes(count, 2, together(BATCH), (first, size) =>
     target.addBulk(Array.from({ length: size }, (_, index) => ({ name: 'job', data: job(first + index), opts }))),
   );
   await target.close();

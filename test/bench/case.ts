@@ -1,12 +1,32 @@
 /** One way to do a piece of work: moves `count` jobs through `queue` and resolves when all are through. */
 export type Case = (url: string, queue: string, count: number) => Promise<void>;
 
-/** A job of about 120 bytes of JSON. */
-export function job(id: number) {
+/** A job as it usually is. */
+function thumbnail(id: number) {
   return { id, name: 'thumbnail', file: `/var/uploads/2026/11/20/${id}.jpeg`, width: 640, height: 480, quality: 0.82 };
 }
 
-export type Job = ReturnType<typeof job>;
+export type Job = ReturnType<typeof thumbnail>;
+
+/** About how many bytes of JSON a job has. */
+export const USUAL_BYTES = 120;
+
+/** Says how many else: to whole processes, so that every way of moving jobs moves such. */
+export const BYTES_VARIABLE = 'MILLRACE_BENCH_BYTES';
+
+const bytes = Number(process.env[BYTES_VARIABLE] ?? USUAL_BYTES);
+const text = 'x'.repeat(Math.max(0, bytes - USUAL_BYTES));
+
+/** A job of as many bytes as this process is to move, no fewer than its number takes. */
+export function job(id: number): Job {
+  if (bytes < USUAL_BYTES) return { id } as Job;
+  return text === '' ? thumbnail(id) : Object.assign(thumbnail(id), { text });
+}
+
+/** How many jobs go together: so many, but of large ones no more than about 1 MiB. */
+export function together(count: number): number {
+  return Math.max(1, Math.min(count, Math.floor(2 ** 20 / bytes)));
+}
 
 /** Whether the jobs were those that had been pushed. */
 export function check(sum: number, count: number): void {

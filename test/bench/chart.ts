@@ -15,11 +15,11 @@ export interface BarGroup {
 }
 
 /** In pixels. */
-const WIDTH = 920;
+const WIDTH = 1070;
 const MARGIN = 20;
 const ROW = 22;
 const BAR = 14;
-const LABELS = 390;
+const LABELS = 540;
 const VALUES = 60;
 /** Where a bar begins, and how long the longest is. */
 const START = MARGIN + LABELS;

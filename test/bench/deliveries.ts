@@ -108,11 +108,12 @@ async function drainByForAwait(url: string, queue: string, count: number): Promi
   await all;
 }
 
+export const BY_ACK_STREAM = 'DeliveryStream → AckStream';
 export const RAW = 'raw: the same scripts, 256 at a time';
 
 export const deliveries: Record<string, Case> = {
   [RAW]: drainRaw,
-  'DeliveryStream → AckStream': drainByAckStream,
+  [BY_ACK_STREAM]: drainByAckStream,
   [`DeliveryStream → AckStream, tuned: highWaterMark ${TUNED.highWaterMark}`]: drainTuned,
   'work()': drainByWork,
   'for await, ack()': drainByForAwait,

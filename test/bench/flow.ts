@@ -26,7 +26,7 @@ export async function measureFlows(extent: Extent): Promise<Section> {
     { name: RAW, title: 'to raw' },
     { name: RAW_DELIVERIES, title: 'to raw scripts' },
   ];
-  const section = sectionOf(names, measured, [...toRaw, toBullMq, toZeroMq]);
+  const section = sectionOf(extent, names, measured, [...toRaw, toBullMq, toZeroMq]);
   const ours = [PULLED, DELIVERED];
   const aims = [aimOf(measured, ours, toBullMq, 35), aimOf(measured, ours, toZeroMq, 1.5)];
   const note =

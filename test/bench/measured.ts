@@ -5,7 +5,7 @@ import type { Bar } from './chart.ts';
 import type { Figures } from './meter.ts';
 import { type Rounds, roundsOf, runInRounds } from './run.ts';
 import type { Section } from './section.ts';
-import { median, microseconds, ratio, ratios, spread, table } from './table.ts';
+import { digitsOf, median, microseconds, ratio, ratios, spread, table } from './table.ts';
 
 /** How much is measured. */
 export interface Extent extends Brokers {
@@ -14,6 +14,10 @@ export interface Extent extends Brokers {
   readonly count: number;
   /** How many it moves before that. */
   readonly warmUp: number;
+  /** About how many bytes a job has, if not as many as usual. */
+  readonly bytes?: number;
+  /** How many jobs another moves where ours move one, if not as many as it usually does. */
+  readonly share?: number;
 }
 
 /** What others are compared with, and how the column is headed that says so. */
@@ -34,12 +38,12 @@ export async function measure(
   names: readonly string[],
   measureOne: (name: string, count: number) => Promise<Figures>,
 ): Promise<Measured> {
-  const { rounds, count } = extent;
+  const { rounds } = extent;
   const able = names.filter((name) => canRun(name, extent));
-  const figures = await runInRounds(group, rounds, able, (name) => measureOne(name, sizeFor(name, count)));
+  const figures = await runInRounds(group, rounds, able, (name) => measureOne(name, countFor(name, extent)));
   const entries = able.map((name, index) => {
     const runs = figures[index] ?? [];
-    return [name, { runs, rates: runs.map(({ seconds }) => sizeFor(name, count) / seconds / 1000) }] as const;
+    return [name, { runs, rates: runs.map(({ seconds }) => countFor(name, extent) / seconds / 1000) }] as const;
   });
   return new Map(entries);
 }
@@ -47,26 +51,38 @@ export async function measure(
 /** What the process of a case is told. */
 export function argumentsFor(extent: Extent, name: string, queue: string): (string | number)[] {
   const { url = '', pid } = brokerOf(name, extent) ?? {};
-  const sizes = [sizeFor(name, extent.count), sizeFor(name, extent.warmUp)];
+  const share = shareOf(name, extent);
+  const sizes = [extent.count, extent.warmUp].map((count) => Math.ceil(count * share));
   return [name, url, queue, ...sizes, ...(pid === undefined ? [] : [pid])];
 }
 
-function sizeFor(name: string, count: number): number {
-  return Math.ceil(count * (rivalOf(name)?.share ?? 1));
+function countFor(name: string, extent: Extent): number {
+  return Math.ceil(extent.count * shareOf(name, extent));
+}
+
+function shareOf(name: string, { share }: Extent): number {
+  const rival = rivalOf(name);
+  return rival ? (share ?? rival.share) : 1;
 }
 
 /** The table of these cases, beside what they are compared with. */
-export function sectionOf(names: readonly string[], measured: Measured, bases: readonly Base[]): Section {
+export function sectionOf(
+  extent: Extent,
+  names: readonly string[],
+  measured: Measured,
+  bases: readonly Base[],
+): Section {
   const titles = bases.map(({ title }) => title);
   const rows = names.map((name) => {
     const { rates, runs } = measured.get(name) ?? { rates: [], runs: [] };
     if (runs.length === 0) return [name, 'not installed'];
+    const middle = median(rates);
     const eachOf = (seconds: number | undefined, round: number): number | undefined =>
       seconds && (seconds * 1000) / ((rates[round] ?? 0) * (runs[round]?.seconds ?? 0));
     return [
       name,
-      median(rates).toFixed(0),
-      spread(rates),
+      middle.toFixed(digitsOf(middle)),
+      spread(rates, digitsOf(middle)),
       ...bases.map((base) => ratio(rates, measured.get(base.name)?.rates)),
       microseconds(runs.map(({ cpu }, round) => eachOf(cpu, round))),
       microseconds(runs.map(({ serverCpu }, round) => eachOf(serverCpu, round))),
@@ -74,14 +90,14 @@ export function sectionOf(names: readonly string[], measured: Measured, bases: r
     ];
   });
   const head = ['case', 'thousand items/s', 'min–max', ...titles, 'CPU µs/item', "server's µs/item", 'peak RSS MB'];
-  const text = [table(head, rows), ...sharesOf(names)].join('\n\n');
+  const text = [table(head, rows), ...sharesOf(names, extent)].join('\n\n');
   return { text, rounds: roundsOf([...measured.values()].map(({ runs }) => runs)), bars: barsOf(measured, bases) };
 }
 
 /** Says who moves fewer jobs than the table has it; nothing where nobody does. */
-function sharesOf(names: readonly string[]): string[] {
+function sharesOf(names: readonly string[], extent: Extent): string[] {
   const fewer = names.flatMap((name) => {
-    const share = rivalOf(name)?.share ?? 1;
+    const share = shareOf(name, extent);
     return share < 1 ? [`${name.split(' ')[0]} 1/${Math.round(1 / share)}`] : [];
   });
   return fewer.length > 0 ? [`Of so many jobs, the slower ones move a part in a run: ${fewer.join(', ')}.`] : [];

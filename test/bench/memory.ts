@@ -19,7 +19,7 @@ export async function measureMemory(server: RedisServer, count: number): Promise
   process.stderr.write('memory\n');
   const failed = new AbortController();
   const works = Object.entries(names).map(async ([work, name]) => {
-    const figures = await run<Figures>('memory-worker.js', [work, server.url, QUEUE, count], failed.signal);
+    const figures = await run<Figures>('memory-worker.js', [work, server.url, QUEUE, count], failed);
     return [name, ...[figures.seconds.toFixed(1), figures.loaded.toFixed(0), figures.rss.toFixed(0)]];
   });
   try {

@@ -2,7 +2,7 @@ import { Writable } from 'node:stream';
 import { Redis } from 'ioredis';
 import { connect, PullStream, type StreamOptions } from 'millrace';
 import { peerPulls } from './all-peers.ts';
-import { type Case, check, TUNED } from './case.ts';
+import { type Case, check, TUNED, together } from './case.ts';
 
 const RAW_POP = 256;
 
@@ -10,7 +10,7 @@ export async function popRaw(url: string, queue: string, count: number): Promise
   const redis = new Redis(url);
   let sum = 0;
   for (let taken = 0; taken < count; ) {
-    const [, items] = (await redis.blmpop(0, 1, queue, 'RIGHT', 'COUNT', RAW_POP)) as [string, string[]];
+    const [, items] = (await redis.blmpop(0, 1, queue, 'RIGHT', 'COUNT', together(RAW_POP))) as [string, string[]];
     for (const item of items) sum += JSON.parse(item).id;
     taken += items.length;
   }
@@ -71,11 +71,12 @@ async function pullByForAwait(url: string, queue: string, count: number): Promis
   check(sum, count);
 }
 
+export const BY_DATA = "on('data')";
 export const RAW = 'raw BLMPOP 256';
 
 export const pulls: Record<string, Case> = {
   [RAW]: popRaw,
-  "on('data')": pullByData,
+  [BY_DATA]: pullByData,
   [`on('data'), tuned: highWaterMark ${TUNED.highWaterMark}`]: pullTuned,
   'pipe()': pullByPipe,
   'for await': pullByForAwait,

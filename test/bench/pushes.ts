@@ -5,7 +5,7 @@ import { connect, type PushOptions, PushStream } from 'millrace';
 import { QueueKeys } from '../../lib/drivers/redis/keys.ts';
 import { scripts } from '../../lib/drivers/redis/scripts/index.ts';
 import { peerPushes } from './all-peers.ts';
-import { type Case, job } from './case.ts';
+import { type Case, job, together } from './case.ts';
 
 const RAW_BATCH = 128;
 
@@ -14,12 +14,13 @@ async function pushInBatches(
   count: number,
   send: (items: readonly string[], first: number) => Promise<unknown>,
 ): Promise<void> {
+  const size = together(RAW_BATCH);
   let next = 0;
   const lane = async (): Promise<void> => {
     while (next < count) {
       const first = next;
       const batch: string[] = [];
-      for (let i = 0; i < RAW_BATCH && next < count; i += 1) batch.push(JSON.stringify(job(next++)));
+      for (let i = 0; i < size && next < count; i += 1) batch.push(JSON.stringify(job(next++)));
       await send(batch, first);
     }
   };
@@ -70,13 +71,14 @@ async function pushByPipeline(url: string, queue: string, count: number): Promis
   await pipeline(jobs, new PushStream(queue, { connection }));
 }
 
+export const BY_WRITE = 'write()';
 export const RAW = 'raw LPUSH 128, two in flight';
 export const RAW_ONCE = 'raw numbered script, 128, two in flight';
 
 export const pushes: Record<string, Case> = {
   [RAW]: pushRaw,
   [RAW_ONCE]: pushRawOnce,
-  'write()': pushByWrite,
+  [BY_WRITE]: pushByWrite,
   [`write(), tuned: highWaterMark ${TUNED_PUSH.highWaterMark}`]: pushTuned,
   'pipeline()': pushByPipeline,
   ...peerPushes,

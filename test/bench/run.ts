@@ -1,22 +1,31 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { BYTES_VARIABLE, USUAL_BYTES } from './case.ts';
 
 const execute = promisify(execFile);
 
 /** How long a process may take, in milliseconds: one that has lost a job waits for it for ever. */
 const TIME_LIMIT = 120_000;
 
+/** How a script is run. */
+interface RunOptions {
+  readonly signal?: AbortSignal;
+  /** About how many bytes a job has, if not as many as usual. */
+  readonly bytes?: number;
+}
+
 /** Runs one of this folder's scripts in a process of its own. Gives what it prints, which is JSON. */
 export async function run<Figures>(
   script: string,
   args: readonly (string | number)[],
-  signal?: AbortSignal,
+  { signal, bytes = USUAL_BYTES }: RunOptions = {},
 ): Promise<Figures> {
   // What is plain JavaScript is spared the memory of the loader.
   const loader = script.endsWith('.ts') ? ['--import', 'tsx'] : [];
   const file = fileURLToPath(new URL(script, import.meta.url));
-  const options = { timeout: TIME_LIMIT, killSignal: 'SIGKILL', signal } as const;
+  const env = { ...process.env, [BYTES_VARIABLE]: String(bytes) };
+  const options = { timeout: TIME_LIMIT, killSignal: 'SIGKILL', signal, env } as const;
   const { stdout } = await execute(process.execPath, [...loader, file, ...args.map(String)], options);
   return JSON.parse(stdout);
 }

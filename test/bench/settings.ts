@@ -9,7 +9,7 @@ export interface Sizes {
   readonly rounds: number;
   /** How many jobs one run of a case moves, once it is warm. */
   readonly count: number;
-  /** How many it moves before that: the compiler is at work for the first half a million. */
+  /** How many it moves before that: the compiler is at work for the first hundreds of thousands. */
   readonly warmUp: number;
   readonly memoryCount: number;
   readonly latencyCount: number;
@@ -34,13 +34,13 @@ export interface Settings {
 
 const usual: Sizes = {
   rounds: 5,
-  count: 1_000_000,
-  warmUp: 500_000,
+  count: 600_000,
+  warmUp: 300_000,
   memoryCount: 1_000_000,
-  latencyCount: 500,
-  latencyWarmUp: 700,
-  requestsWarmUp: 400,
-  requestsMeasured: 700,
+  latencyCount: 300,
+  latencyWarmUp: 600,
+  requestsWarmUp: 300,
+  requestsMeasured: 500,
   seconds: 900,
 };
 

@@ -15,6 +15,11 @@ export function median(numbers: readonly number[]): number {
   return ((sorted[Math.ceil(middle) - 1] ?? 0) + (sorted[Math.floor(middle)] ?? 0)) / 2;
 }
 
+/** How many digits behind the point say something of a number of that size. */
+export function digitsOf(number: number): number {
+  return number < 100 ? 1 : 0;
+}
+
 /** The least and the greatest. */
 export function spread(numbers: readonly number[], digits = 0): string {
   return `${Math.min(...numbers).toFixed(digits)}–${Math.max(...numbers).toFixed(digits)}`;

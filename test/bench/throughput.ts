@@ -13,10 +13,10 @@ const QUEUE = 'bench';
 const WARM_QUEUE = `${QUEUE}-warm`;
 const SOURCE = 'source';
 
-/** Pushes jobs in every way, and gives the table of it. */
-export async function measurePushes(extent: Extent): Promise<Section> {
+/** Pushes jobs in each of these ways, and gives the table of it. */
+export async function measurePushes(extent: Extent, names = Object.keys(pushing.pushes)): Promise<Section> {
   const redis = extent.server.client();
-  const measured = await measure('push', extent, Object.keys(pushing.pushes), async (name, count) => {
+  const measured = await measure('push', extent, names, async (name, count) => {
     await redis.flushall();
     await clearFor(name, extent, [QUEUE, WARM_QUEUE]);
     const figures = await runCase(extent, name, QUEUE);
@@ -30,13 +30,14 @@ export async function measurePushes(extent: Extent): Promise<Section> {
     { name: pushing.RAW_ONCE, title: 'to numbered' },
     { name: bullMq.push.name, title: TO_BULLMQ },
   ];
-  return sectionOf(Object.keys(pushing.pushes), measured, bases);
+  const given = bases.filter(({ name }) => names.includes(name));
+  return sectionOf(extent, names, measured, given);
 }
 
-/** Pulls jobs in every way, and gives the table of it. */
-export async function measurePulls(extent: Extent): Promise<Section> {
+/** Pulls jobs in each of these ways, and gives the table of it. */
+export async function measurePulls(extent: Extent, names = Object.keys(pulling.pulls)): Promise<Section> {
   await fillSource(extent);
-  const measured = await measure('pull', extent, Object.keys(pulling.pulls), async (name) => {
+  const measured = await measure('pull', extent, names, async (name) => {
     await fillFor(extent, name);
     const figures = await runCase(extent, name, QUEUE);
     await checkNothingLeft(extent, name);
@@ -46,7 +47,7 @@ export async function measurePulls(extent: Extent): Promise<Section> {
     { name: pulling.RAW, title: 'to raw' },
     { name: bullMq.drain.name, title: TO_BULLMQ },
   ];
-  return sectionOf(Object.keys(pulling.pulls), measured, bases);
+  return sectionOf(extent, names, measured, bases);
 }
 
 /** Has handlers work through a full queue in every way, and gives the table of it, and what was reached of what is aimed at. */
@@ -66,7 +67,7 @@ export async function measureDeliveries(extent: Extent): Promise<Section> {
   const toPeer = { name: bullMq.drain.name, title: TO_BULLMQ };
   const ours = Object.keys(draining.deliveries).filter((name) => name !== toRaw.name && !peerOf(name));
   const aims = [aimOf(measured, ours, toRaw, 0.85), aimOf(measured, ours, toPeer, 15)];
-  const section = sectionOf(Object.keys(draining.deliveries), measured, [toRaw, toPeer]);
+  const section = sectionOf(extent, Object.keys(draining.deliveries), measured, [toRaw, toPeer]);
   return { ...section, text: `${section.text}\n\n${aims.join('\n')}` };
 }
 
@@ -84,11 +85,12 @@ export async function measureHops(extent: Extent): Promise<Section> {
     if (stored !== count) throw new Error(`${name} stored ${stored} results of ${count}`);
     return figures;
   });
-  return sectionOf(Object.keys(hopping.hops), measured, [{ name: hopping.RAW, title: 'to raw' }]);
+  return sectionOf(extent, Object.keys(hopping.hops), measured, [{ name: hopping.RAW, title: 'to raw' }]);
 }
 
 function runCase(extent: Extent, name: string, queue: string): Promise<Figures> {
-  return run<Figures>('worker.ts', argumentsFor(extent, name, queue));
+  const { bytes } = extent;
+  return run<Figures>('worker.ts', argumentsFor(extent, name, queue), bytes === undefined ? {} : { bytes });
 }
 
 /** Stores jobs, those to warm up with and those to be measured with, which every run gets a copy of. */

@@ -1,0 +1,37 @@
+import { bullMq } from './bullmq.ts';
+import * as deliveries from './deliveries.ts';
+import type { Extent } from './measured.ts';
+import * as pulls from './pulls.ts';
+import * as pushes from './pushes.ts';
+import type { Section } from './section.ts';
+import { measurePulls, measurePushes } from './throughput.ts';
+
+/** About how many bytes the jobs have, how many of them are moved, and how many another moves where ours move one. */
+const SIZES = [
+  { bytes: 10, title: '10 bytes', count: 300_000, share: 1 / 20 },
+  { bytes: 1000, title: '1 KB', count: 150_000, share: 1 / 10 },
+  { bytes: 100_000, title: '100 KB', count: 2000, share: 1 / 2 },
+];
+
+const pushed = [pushes.RAW, pushes.BY_WRITE, bullMq.push.name];
+const drained = [pulls.RAW, pulls.BY_DATA, deliveries.BY_ACK_STREAM, bullMq.drain.name];
+
+/** Pushes jobs of other sizes than the usual one, then works them off, and gives the tables of it. */
+export async function measureSizes(extent: Extent): Promise<Section> {
+  const texts: string[] = [];
+  let least = extent.rounds.count;
+  const seconds = extent.rounds.seconds / SIZES.length / 2;
+  for (const { title, ...size } of SIZES) {
+    const sized = { ...extent, ...size, warmUp: size.count / 2, rounds: { ...extent.rounds, seconds } };
+    const jobs = `${size.count.toLocaleString('en')} jobs of ${title}`;
+    for (const [work, section] of [
+      ['pushed', await measurePushes(sized, pushed)],
+      ['drained', await measurePulls(sized, drained)],
+    ] as const) {
+      texts.push(`${jobs}, ${work}:`, section.text);
+      least = Math.min(least, section.rounds);
+    }
+  }
+  const note = 'Of jobs of 100 KB about 1 MiB goes together.';
+  return { text: [...texts, note].join('\n\n'), rounds: least };
+}
