@@ -1,6 +1,6 @@
 import { AckStream, connect, type Delivery, type DeliveryOptions, DeliveryStream, work } from 'millrace';
 import { peerDeliveries } from './all-peers.ts';
-import { type Case, CONCURRENCY, check, type Job, TUNED, turn } from './case.ts';
+import { type Case, CONCURRENCY, check, type Job, TUNED, together, turn } from './case.ts';
 import { RawConsumer, type RawItem, type RawParcel } from './raw-consumer.ts';
 
 /** A handler that adds up what it gets, and a promise of all. */
@@ -37,8 +37,9 @@ export async function drainRaw(url: string, queue: string, count: number): Promi
     next = 0;
     for (const [index, job] of parcel.jobs.entries()) ready.push({ job, parcel, index });
   };
+  const size = together(RAW_TAKE);
   const take = async (): Promise<void> => {
-    const parcel = await consumer.take(RAW_TAKE);
+    const parcel = await consumer.take(size);
     if (parcel) keep(parcel);
     else await consumer.wait();
     taking = undefined;
@@ -56,7 +57,7 @@ export async function drainRaw(url: string, queue: string, count: number): Promi
       await handler(item.job);
       consumer.done(item);
       held -= 1;
-      if (held <= RAW_TAKE && taken < count) taking ??= take();
+      if (held <= size && taken < count) taking ??= take();
     }
   };
   await Promise.all([all, ...Array.from({ length: CONCURRENCY }, lane)]);

@@ -8,6 +8,7 @@ import { connect, DeliveryStream, PullStream, PushStream } from 'millrace';
 import { peerOf } from './all-peers.ts';
 import { type Job, job } from './case.ts';
 import { type Latency, QUEUE } from './latency.ts';
+import { Meter } from './meter.ts';
 import type { Peer } from './peer.ts';
 import { RawConsumer, type RawParcel } from './raw-consumer.ts';
 import { percentile } from './table.ts';
@@ -167,6 +168,7 @@ async function send(id: number): Promise<{ came: number; settled: number }> {
 
 const warm = performance.now() + Number(warmUp);
 for (let id = 0; performance.now() < warm; id += 1) await send(id);
+const meter = new Meter();
 const came: number[] = [];
 const settled: number[] = [];
 for (let id = 0; id < Number(count); id += 1) {
@@ -176,5 +178,12 @@ for (let id = 0; id < Number(count); id += 1) {
   came.push(times.came);
   settled.push(times.settled);
 }
-const latency: Latency = { p50: percentile(came, 50), p99: percentile(came, 99), settled: percentile(settled, 50) };
+const { cpu, rss } = meter.read();
+const latency: Latency = {
+  p50: percentile(came, 50),
+  p99: percentile(came, 99),
+  settled: percentile(settled, 50),
+  cpu: (cpu * 1e6) / Number(count),
+  rss,
+};
 process.stdout.write(JSON.stringify(latency));

@@ -12,6 +12,10 @@ export interface Latency {
   readonly p50: number;
   readonly p99: number;
   readonly settled: number;
+  /** Of CPU of the client, for each job. */
+  readonly cpu: number;
+  /** MB of memory of the client, at its peak. */
+  readonly rss: number;
 }
 
 /** Cases of `latency-worker.ts`, as the tables have them; the first is what others are compared with. */
@@ -26,6 +30,17 @@ const deliveries = {
   'raw-lrem': 'raw LPUSH → BLMOVE, then LREM',
   deliveries: "send() → on('data') → ack()",
 };
+
+/** How the last columns are headed: the server's share of it is too little to be told. */
+const COSTS = ['CPU µs/job', 'peak RSS MB'];
+
+/** What a case has measured: its first cells and its last, and microseconds by round. */
+interface Measured {
+  readonly cells: readonly string[];
+  readonly costs: readonly string[];
+  readonly p50: readonly number[];
+  readonly settled: readonly number[];
+}
 
 /** Which one they go through. */
 export const QUEUE = 'latency';
@@ -42,8 +57,8 @@ export async function measureLatency(extent: LatencyExtent): Promise<Section> {
   const names = Object.values(values);
   const peer = measured[names.indexOf(bullMq.line.name)]?.p50 ?? [];
   const toPeer = peer.length > 0 ? peer : undefined;
-  const rows = measured.map(({ cells, p50 }) => [...cells, p50.length > 0 ? ratio(p50, toPeer) : '']);
-  const text = table(['case', 'p50 µs', 'min–max', 'to raw', 'p99 µs', 'to BullMQ'], rows);
+  const rows = measured.map(({ cells, costs, p50 }) => [...cells, p50.length > 0 ? ratio(p50, toPeer) : '', ...costs]);
+  const text = table(['case', 'p50 µs', 'min–max', 'to raw', 'p99 µs', 'to BullMQ', ...COSTS], rows);
   // Half the time is twice as fast.
   const bars = measured.flatMap(({ p50 }, index) =>
     toPeer && p50.length > 0 ? [barFor(names[index] ?? '', median(ratios(toPeer, p50)))] : [],
@@ -54,12 +69,13 @@ export async function measureLatency(extent: LatencyExtent): Promise<Section> {
 /** The same with jobs that are settled, each before the next one is sent. */
 export async function measureDeliveryLatency(extent: LatencyExtent): Promise<Section> {
   const { measured, rounds } = await measure('latency of deliveries', deliveries, extent);
-  const rows = measured.map(({ cells, settled }) => [
+  const rows = measured.map(({ cells, costs, settled }) => [
     ...cells,
     median(settled).toFixed(0),
     ratio(settled, measured[0]?.settled),
+    ...costs,
   ]);
-  const head = ['case', 'p50 µs', 'min–max', 'to raw', 'p99 µs', 'settled: p50 µs', 'to raw'];
+  const head = ['case', 'p50 µs', 'min–max', 'to raw', 'p99 µs', 'settled: p50 µs', 'to raw', ...COSTS];
   return { text: table(head, rows), rounds };
 }
 
@@ -67,7 +83,7 @@ async function measure(
   group: string,
   names: Record<string, string>,
   extent: LatencyExtent,
-): Promise<{ measured: { cells: string[]; p50: number[]; settled: number[] }[]; rounds: number }> {
+): Promise<{ measured: Measured[]; rounds: number }> {
   const { server, rounds, sizes } = extent;
   const cases = Object.keys(names).filter((name) => canRun(name, extent));
   const latencies = await runInRounds(group, rounds, cases, async (name) => {
@@ -80,10 +96,12 @@ async function measure(
   const measured = Object.entries(names).map(([key, name]) => {
     const taken = latencies[cases.indexOf(key)] ?? [];
     const p50 = taken.map((latency) => latency.p50);
-    if (taken.length === 0) return { cells: [name, 'not installed', '', '', ''], p50, settled: [] };
+    if (taken.length === 0) return { cells: [name, 'not installed', '', '', ''], costs: [], p50, settled: [] };
     const p99 = taken.map((latency) => latency.p99);
     const cells = [name, median(p50).toFixed(0), spread(p50), ratio(p50, medians[0]), median(p99).toFixed(0)];
-    return { cells, p50, settled: taken.map(({ settled }) => settled) };
+    const cpu = median(taken.map((latency) => latency.cpu));
+    const costs = [cpu.toFixed(0), Math.max(...taken.map(({ rss }) => rss)).toFixed(0)];
+    return { cells, costs, p50, settled: taken.map(({ settled }) => settled) };
   });
   return { measured, rounds: roundsOf(latencies) };
 }

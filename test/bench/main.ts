@@ -1,5 +1,5 @@
 /**
- * Measures pushing, pulling, deliveries and requests beside raw ioredis and others, memory and latency, with a redis-server of its own, and the
+ * Measures pushing, pulling, deliveries, jobs from end to end and requests beside raw ioredis and others, memory and latency, with servers of its own, and the
  * driver of Gearman beside the bare protocol: `npm run bench`. Prints Markdown. Every case runs in a process of its own, in rounds, and is compared with the raw one of the same round.
  */
 import { measureAll } from './all.ts';

@@ -70,7 +70,7 @@ async function drain(url: string, queue: string, count: number): Promise<void> {
 
 export const nodeResque: Peer = {
   broker: 'redis',
-  share: 1 / 60,
+  share: 1 / 40,
   push: { name: `node-resque enqueue(), ${IN_FLIGHT} in flight`, run: push },
   drain: { name: `node-resque MultiWorker, ${CONCURRENCY} task processors`, run: drain },
   flow: { name: 'node-resque enqueue() → MultiWorker', push, drain },

@@ -14,7 +14,7 @@ const SIZES = [
 ];
 
 const pushed = [pushes.RAW, pushes.BY_WRITE, bullMq.push.name];
-const drained = [pulls.RAW, pulls.BY_DATA, deliveries.BY_ACK_STREAM, bullMq.drain.name];
+const drained = [pulls.RAW, pulls.BY_DATA, deliveries.RAW, deliveries.BY_ACK_STREAM, bullMq.drain.name];
 
 /** Pushes jobs of other sizes than the usual one, then works them off, and gives the tables of it. */
 export async function measureSizes(extent: Extent): Promise<Section> {
