@@ -77,15 +77,15 @@ export function sectionOf(
     const { rates, runs } = measured.get(name) ?? { rates: [], runs: [] };
     if (runs.length === 0) return [name, 'not installed'];
     const middle = median(rates);
-    const eachOf = (seconds: number | undefined, round: number): number | undefined =>
-      seconds && (seconds * 1000) / ((rates[round] ?? 0) * (runs[round]?.seconds ?? 0));
+    const eachOf = (seconds: number | undefined): number | undefined =>
+      seconds && (seconds * 1e6) / countFor(name, extent);
     return [
       name,
       middle.toFixed(digitsOf(middle)),
       spread(rates, digitsOf(middle)),
       ...bases.map((base) => ratio(rates, measured.get(base.name)?.rates)),
-      microseconds(runs.map(({ cpu }, round) => eachOf(cpu, round))),
-      microseconds(runs.map(({ serverCpu }, round) => eachOf(serverCpu, round))),
+      microseconds(runs.map(({ cpu }) => eachOf(cpu))),
+      microseconds(runs.map(({ serverCpu }) => eachOf(serverCpu))),
       Math.max(...runs.map(({ rss }) => rss)).toFixed(0),
     ];
   });

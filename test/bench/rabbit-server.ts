@@ -37,26 +37,28 @@ export class RabbitServer implements AsyncDisposable {
     const epmd = spawn('epmd', ['-address', '127.0.0.1', '-port', String(epmdPort), '-d'], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
-    const env = { ...process.env, ...settingsFor(folder, port, epmdPort, distributionPort) };
+    const processes: ChildProcess[] = [epmd];
     try {
       await untilSaid(epmd, epmd.stderr, 'running');
+      const env = { ...process.env, ...settingsFor(folder, port, epmdPort, distributionPort) };
       const server = spawn(command, { env, stdio: ['ignore', 'pipe', 'ignore'] });
+      processes.push(server);
       await untilSaid(server, server.stdout, 'Server startup complete');
       // The command is a shell that waits for the process that is the server.
       const pid = Number(await readFile(join(folder, 'pid'), 'utf8'));
-      return new RabbitServer(`amqp://127.0.0.1:${port}`, pid, folder, [epmd, server]);
+      return new RabbitServer(`amqp://127.0.0.1:${port}`, pid, folder, processes);
     } catch (error) {
-      epmd.kill();
+      for (const one of processes) one.kill();
+      await rm(folder, { recursive: true, force: true });
       throw error;
     }
   }
 
   /** Ends it as a power cut does: nobody wants what it has. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const [epmd, server] = this.#processes as [ChildProcess, ChildProcess];
-    const ended = [once(epmd, 'exit'), once(server, 'exit')];
+    const ended = this.#processes.map((one) => once(one, 'exit'));
     process.kill(this.pid, 'SIGKILL');
-    epmd.kill();
+    for (const one of this.#processes) one.kill();
     await Promise.all(ended);
     await rm(this.#folder, { recursive: true, force: true });
   }
