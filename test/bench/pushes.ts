@@ -59,7 +59,7 @@ function writing(options: PushOptions): Case {
 
 export const pushByWrite = writing({});
 
-/** Twice what is the default: the batches are as large as they get with that, and more are waiting. */
+/** Twice what is the default: more waits while commands are on their way, so that the next batches are full. */
 export const TUNED_PUSH = { highWaterMark: 1024 };
 export const pushTuned = writing(TUNED_PUSH);
 
