@@ -282,11 +282,10 @@ export class DeliveryStream<Out = any> extends Readable {
     const room = this.#options.highWaterMark - this.#unsettled;
     if (room <= 0) return 0;
     const fits = this.#prefetch.next(this.#unsettled);
-    const pace = this.#pace.items;
     const ahead = this.#ahead;
-    if (ahead === 0 && this.#demanded) return Math.min(fits || room, this.#eager ? room : Math.max(1, pace));
-    if (this.#isIdle || ahead * 2 > pace) return 0;
-    return Math.min(fits, pace - ahead);
+    if (ahead === 0 && this.#demanded)
+      return Math.min(fits || room, this.#eager ? room : Math.max(1, this.#pace.items));
+    return this.#isIdle ? 0 : Math.min(fits, this.#pace.room(ahead));
   }
 
   /** Whether it is paused and nobody is at work on a delivery. A pipe pauses it, too, while its handlers have enough. */

@@ -14,6 +14,7 @@ import {
   reserve,
   withDefaults,
 } from './options.ts';
+import { Pace } from './pace.ts';
 import { Prefetch } from './prefetch.ts';
 import { StreamIterator } from './stream-iterator.ts';
 import { type StreamOptions, streamChecks, streamDefaults } from './stream-options.ts';
@@ -38,7 +39,8 @@ const DECODED = 32;
 /**
  * A Readable of the values in a queue. What it pops is gone from the broker: at most once.
  *
- * - It holds at most `highWaterMark` items, popped and not yet read; with 0 it pops one when one is read.
+ * - It holds at most `highWaterMark` items, popped and not yet read; with 0 it pops one when one is read. Of those it pops only as
+ *   many ahead as are read in about 10 ms, and one at least, so that nobody else waits for them in vain.
  * - `pause()`, a slow pipe and `unpipe()` stop a pop that waits, without losing an item. {@link close}, `destroy()`, `break` out
  *   of `for await` and an abort do so too, and give back what was not read, in order, where it came from.
  * - When the connection breaks, or the broker is away, it goes on by itself. An answer that was lost with a connection takes
@@ -58,11 +60,15 @@ export class PullStream<Out = any> extends Readable {
   readonly #options: Filled<PullOptions, typeof defaults>;
   readonly #codec: ItemCodec;
   readonly #prefetch: Prefetch;
+  readonly #pace = new Pace();
   readonly #destroying = new AbortController();
   #driver: DriverConnection | undefined;
   #receiver: Receiver | undefined;
   /** The ask under way. */
   #receiving: Promise<void> | undefined;
+  /** How many items have come in all, and how many of them the pace knows to be read. */
+  #received = 0;
+  #counted = 0;
   /** What has come last, and how many of it have been handed to Node. */
   #arrived: readonly Buffer[] = [];
   #delivered = 0;
@@ -102,6 +108,7 @@ export class PullStream<Out = any> extends Readable {
     this.#options = checked;
     this.#codec = new ItemCodec(checked);
     this.#prefetch = new Prefetch(checked.highWaterMark);
+    this.#pace.rest();
     connection[internal].add(this, 'pulling');
     if (checked.signal) addAbortSignal(checked.signal, this);
   }
@@ -149,6 +156,7 @@ export class PullStream<Out = any> extends Readable {
       this.#wanted = true;
     }
     const value: Out | null = super.read(size);
+    if (value === null && size !== 0) this.#restWithoutItems();
     this.#pull();
     return value;
   }
@@ -187,8 +195,21 @@ export class PullStream<Out = any> extends Readable {
   /** Asks for as many items as there is room for, unless that is under way, or nobody wants any. */
   #pull(): void {
     if (!this.#receiver || this.#receiving || this.#stopping || this.destroyed || !this.#demanded) return;
-    const max = this.#prefetch.next(this.readableLength + this.#undelivered + this.#deadLetters.size);
+    const max = this.#wish();
     if (max > 0) this.#receiving = this.#receive(this.#receiver, max);
+  }
+
+  /** How many items to ask for now. */
+  #wish(): number {
+    const held = this.readableLength + this.#undelivered + this.#deadLetters.size;
+    const fits = this.#prefetch.next(held);
+    // A look at the clock costs a part of what an item does: at every other one is enough to follow a pace in time.
+    if (fits === 0 && held % 2 > 0) return 0;
+    const read = this.#received - held;
+    this.#pace.add(read - this.#counted);
+    this.#counted = read;
+    const room = this.#pace.room(held);
+    return Math.min(fits, held === 0 ? Math.max(1, room) : room);
   }
 
   /** Whether anybody is there to read. As Node has it, a pause means nothing to who listens to 'readable'. */
@@ -203,6 +224,8 @@ export class PullStream<Out = any> extends Readable {
     try {
       const items = await receiver.receive(max);
       this.#prefetch.received(max, items);
+      this.#received += items.length;
+      if (items.length > 0) this.#pace.work();
       this.#arrived = this.#undelivered === 0 ? items : [...this.#arrived.slice(this.#delivered), ...items];
       this.#delivered = 0;
     } catch (error) {
@@ -260,6 +283,12 @@ export class PullStream<Out = any> extends Readable {
         this.#handOver(value);
       }
     }
+    if (this.readableFlowing) this.#restWithoutItems();
+  }
+
+  /** Notes that somebody waits for items, where none is held. */
+  #restWithoutItems(): void {
+    if (this.readableLength + this.#undelivered === 0) this.#pace.rest();
   }
 
   /** Hands over what has arrived, one after the other, as the schema lets it pass. */
@@ -271,6 +300,7 @@ export class PullStream<Out = any> extends Readable {
       if (!this.destroyed) this.#handOver(value);
     }
     this.#validating = false;
+    if (this.readableFlowing) this.#restWithoutItems();
     if (this.#ending) this.#end();
   }
 

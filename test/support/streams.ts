@@ -43,6 +43,17 @@ export async function drain(connection: Connection, queue: string): Promise<unkn
   return values;
 }
 
+/** Reads as fast as it can until a stream holds `count` items ahead: it does so for none but a fast reader. Gives what was read. */
+export async function readAhead(stream: PullStream, count: number): Promise<unknown[]> {
+  const values: unknown[] = [];
+  while (stream.readableLength < count) {
+    const value = stream.read();
+    if (value === null) await once(stream, 'readable');
+    else values.push(value);
+  }
+  return values;
+}
+
 /** Resolves when a stream is closed, whatever error it ended with. */
 export async function closed(stream: {
   closed: boolean;
@@ -64,4 +75,10 @@ export async function until(condition: () => boolean | Promise<boolean>): Promis
 
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Keeps the process busy for at least so many milliseconds. */
+export function busy(milliseconds: number): void {
+  const end = performance.now() + milliseconds;
+  while (performance.now() < end);
 }
