@@ -9,6 +9,7 @@ import { describeMachine } from './machine.ts';
 import type { Extent } from './measured.ts';
 import { measureMemory } from './memory.ts';
 import { installPeers } from './peers.ts';
+import { Report } from './report.ts';
 import { measureRequests } from './requests.ts';
 import type { Rounds } from './run.ts';
 import type { Section } from './section.ts';
@@ -31,24 +32,16 @@ export async function measureAll(settings: Settings): Promise<void> {
   const { quick, sizes, markdown, svg } = settings;
   await installPeers();
   await using brokers = await startBrokers();
-  const printed: string[] = [];
-  const print = async (title: string, text: string): Promise<void> => {
-    printed.push(`### ${title}\n\n${text}\n`);
-    console.log(`\n${printed.at(-1)?.trimEnd()}`);
-    if (markdown !== undefined) await writeFile(markdown, printed.join('\n'));
-  };
-  await print('Machine', await describeMachine(brokers.server));
+  const report = new Report(markdown, quick);
+  await report.print('Machine', await describeMachine(brokers.server));
   const groups: BarGroup[] = [];
   const end = performance.now() + sizes.seconds * 1000;
   const parts = partsOf(settings, brokers);
   for (const [index, { title, share, measure }] of parts.entries()) {
-    const { text, rounds, bars } = await measure({
-      count: sizes.rounds,
-      seconds: secondsFor(share, parts.slice(index), end),
-    });
-    const extent = `${rounds} ${rounds === 1 ? 'round' : 'rounds'}${quick ? ', quick: only a hint' : ''}`;
-    await print(`${title}; ${extent}`, text);
-    if (bars) groups.push({ title: `${title}; ${extent}`, bars });
+    const seconds = secondsFor(share, parts.slice(index), end);
+    const section = await measure({ count: sizes.rounds, seconds });
+    const whole = await report.printSection(title, section);
+    if (section.bars) groups.push({ title: whole, bars: section.bars });
     if (svg !== undefined) await writeFile(svg, barChart(CHART_TITLE, CHART_NOTE, groups));
   }
 }

@@ -24,6 +24,11 @@ describe('the arguments of the bench', () => {
     assert.deepEqual([sizes.rounds, sizes.count], [7, 12]);
   });
 
+  it('--growth and --profile are runs of their own', () => {
+    const runs = [[], ['--growth'], ['--profile', '--quick']].map((args) => settingsFrom(args).what);
+    assert.deepEqual(runs, ['all', 'growth', 'profile']);
+  });
+
   it('--markdown and --svg name files', () => {
     const { markdown, svg } = settingsFrom(['--markdown', 'a.md', '--svg=b.svg']);
     assert.deepEqual([markdown, svg], ['a.md', 'b.svg']);
@@ -37,6 +42,7 @@ describe('the arguments of the bench', () => {
     ['--rounds', '0'],
     ['--count', '1e3'],
     ['--svg='],
+    ['--growth', '--profile'],
   ]) {
     it(`${args.join(' ')} is refused with what is allowed`, () => {
       assert.throws(() => settingsFrom(args), /Usage: .*\[--quick\].*\[--svg FILE\]/s);

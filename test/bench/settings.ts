@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util';
 
 /** What a user may write. */
-export const USAGE = 'Usage: npm run bench -- [--quick] [--rounds N] [--count N] [--markdown FILE] [--svg FILE]';
+export const USAGE =
+  'Usage: npm run bench -- [--growth | --profile] [--quick] [--rounds N] [--count N] [--markdown FILE] [--svg FILE]';
 
 /** How much is measured. */
 export interface Sizes {
@@ -20,15 +21,20 @@ export interface Sizes {
   readonly requestsMeasured: number;
   /** How long all tables may take together, about: a table whose share is used up has fewer rounds, at least one. */
   readonly seconds: number;
+  /** How long those of growth may take together, about, and what the largest size is that is measured. */
+  readonly growthSeconds: number;
+  readonly growthLargest: number;
 }
 
 /** What a command line asks for. */
 export interface Settings {
+  /** All there is to compare with others, how cost grows, or where the time goes. */
+  readonly what: 'all' | 'growth' | 'profile';
   readonly quick: boolean;
   readonly sizes: Sizes;
   /** The file that the tables are written to, too. */
   readonly markdown: string | undefined;
-  /** The file that the chart is written to. */
+  /** The file that the chart is written to; profiles have none. */
   readonly svg: string | undefined;
 }
 
@@ -42,6 +48,8 @@ const usual: Sizes = {
   requestsWarmUp: 300,
   requestsMeasured: 500,
   seconds: 900,
+  growthSeconds: 240,
+  growthLargest: 10_000_000,
 };
 
 const quick: Sizes = {
@@ -54,9 +62,13 @@ const quick: Sizes = {
   requestsWarmUp: 150,
   requestsMeasured: 200,
   seconds: 120,
+  growthSeconds: 60,
+  growthLargest: 1_000_000,
 };
 
 const options = {
+  growth: { type: 'boolean' },
+  profile: { type: 'boolean' },
   quick: { type: 'boolean' },
   rounds: { type: 'string' },
   count: { type: 'string' },
@@ -70,6 +82,7 @@ export function settingsFrom(args: readonly string[]): Settings {
     const { values } = parseArgs({ args: [...args], options });
     const sizes = values.quick ? quick : usual;
     return {
+      what: whatOf(values),
       quick: values.quick ?? false,
       sizes: {
         ...sizes,
@@ -82,6 +95,12 @@ export function settingsFrom(args: readonly string[]): Settings {
   } catch (error) {
     throw new RangeError(`${(error as Error).message}\n${USAGE}`, { cause: error });
   }
+}
+
+function whatOf({ growth, profile }: { growth?: boolean; profile?: boolean }): Settings['what'] {
+  if (growth && profile) throw new RangeError('--growth and --profile are runs of their own');
+  if (growth) return 'growth';
+  return profile ? 'profile' : 'all';
 }
 
 function positive(name: string, text: string | undefined): number | undefined {

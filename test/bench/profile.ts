@@ -1,0 +1,2 @@
+import type { Settings } from './settings.ts';
+export async function measureProfiles(_: Settings): Promise<void> {}
