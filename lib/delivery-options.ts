@@ -83,7 +83,6 @@ export const deliveryChecks = {
 export const deliveryDefaults = {
   ...streamDefaults,
   // Some are with the handlers while the next are on their way.
-  highWaterMark: 1024,
   leaseTimeout: 30_000,
   maxAttempts: 5,
   backoff: doubling,

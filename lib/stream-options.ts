@@ -6,7 +6,7 @@ import { abortSignal, integer, unchecked } from './options.ts';
 export interface StreamOptions {
   /** A URL, or what `connect()` gave. Default: the environment's `MILLRACE_URL`, else `redis://127.0.0.1:6379`. */
   connection?: string | Connection;
-  /** A number of items, default 256, for pushes 512, for deliveries 1024. What it bounds stands at each stream. */
+  /** A number of items, default 1024, for pushes 512. What it bounds stands at each stream. */
   highWaterMark?: number;
   /** Destroys the stream when it is aborted. */
   signal?: AbortSignal;
@@ -27,7 +27,7 @@ export const streamChecks = {
 
 /** The defaults of the options that every stream takes. */
 export const streamDefaults = {
-  highWaterMark: 256,
+  highWaterMark: 1024,
   codec: 'json',
   maxBytes: 16 * 1024 * 1024,
 } as const satisfies StreamOptions;
