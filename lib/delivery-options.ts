@@ -82,7 +82,6 @@ export const deliveryChecks = {
 /** The defaults of the options. */
 export const deliveryDefaults = {
   ...streamDefaults,
-  // Some are with the handlers while the next are on their way.
   leaseTimeout: 30_000,
   maxAttempts: 5,
   backoff: doubling,
