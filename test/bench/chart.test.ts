@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type BarGroup, barChart } from './chart.ts';
+import { tagsOf } from './svg-tags.ts';
 
 const groups: readonly BarGroup[] = [
   {
@@ -12,23 +13,6 @@ const groups: readonly BarGroup[] = [
   },
   { title: 'Latency', bars: [{ name: 'send()', ratio: 2.5, owner: 'millrace' }] },
 ];
-
-/** The tags of a text, in which each that is opened is closed in turn, and nothing else is of the markup. */
-function tagsOf(svg: string): string[] {
-  const open: string[] = [];
-  const names: string[] = [];
-  const rest = svg.replaceAll(/<(\/?)(\w+)((?: [\w-]+="[^"<&]*")*)(\/?)>/g, (_tag, end, name, _attributes, empty) => {
-    if (end) assert.equal(open.pop(), name);
-    else {
-      names.push(name);
-      if (!empty) open.push(name);
-    }
-    return '';
-  });
-  assert.deepEqual(open, []);
-  assert.doesNotMatch(rest, /[<>]|&(?!amp;|lt;|gt;)/);
-  return names;
-}
 
 const barsOf = (svg: string): string[] => svg.match(/<rect class="bar [^>]*>/g) ?? [];
 const widthsOf = (svg: string): number[] => barsOf(svg).map((bar) => Number(/ width="([\d.]+)"/.exec(bar)?.[1]));

@@ -1,4 +1,4 @@
-import { HEADING, legible, MARGIN, pageOf, textAt, WIDTH } from './svg.ts';
+import { escaped, HEADING, legible, MARGIN, pageOf, textAt, WIDTH } from './svg.ts';
 
 /** A line through what was measured, `x` being 1 or more. */
 export interface Curve {
@@ -79,7 +79,9 @@ function panelOf({ measure, curves }: Panel, unit: string, { left, top, width }:
 /** The names of curves in their colours, where there are several. */
 function namesOf(curves: readonly Curve[], right: number, y: number): string[] {
   if (curves.length < 2) return [];
-  const names = curves.map(({ name }, index) => `<tspan class="curve${index}" stroke="none" dx="6">${name}</tspan>`);
+  const names = curves.map(
+    ({ name }, index) => `<tspan class="curve${index}" stroke="none" dx="6">${escaped(name)}</tspan>`,
+  );
   return [`<text class="tick" x="${right.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="end">${names.join('')}</text>`];
 }
 

@@ -59,6 +59,7 @@ export function legible(number: number): string {
   return number.toFixed(number >= 1 ? 1 : 2);
 }
 
-function escaped(text: string): string {
+/** A text as it stands in an SVG file. */
+export function escaped(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
