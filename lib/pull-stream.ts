@@ -286,9 +286,13 @@ export class PullStream<Out = any> extends Readable {
     if (this.readableFlowing) this.#restWithoutItems();
   }
 
-  /** Notes that somebody waits for items, where none is held. */
+  /** Notes that somebody waits for items, where none is held, and lets go of the bytes of those before: there may be many such streams. */
   #restWithoutItems(): void {
-    if (this.readableLength + this.#undelivered === 0) this.#pace.rest();
+    if (this.readableLength + this.#undelivered > 0) return;
+    this.#pace.rest();
+    this.#held = [];
+    this.#arrived = [];
+    this.#delivered = 0;
   }
 
   /** Hands over what has arrived, one after the other, as the schema lets it pass. */

@@ -48,7 +48,7 @@ const usual: Sizes = {
   requestsWarmUp: 300,
   requestsMeasured: 500,
   seconds: 900,
-  growthSeconds: 240,
+  growthSeconds: 180,
   growthLargest: 10_000_000,
 };
 
