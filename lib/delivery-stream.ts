@@ -283,8 +283,8 @@ export class DeliveryStream<Out = any> extends Readable {
     if (room <= 0) return 0;
     const fits = this.#prefetch.next(this.#unsettled);
     const ahead = this.#ahead;
-    if (ahead === 0 && this.#demanded)
-      return Math.min(fits || room, this.#eager ? room : Math.max(1, this.#pace.items));
+    const pace = this.#pace.items;
+    if (ahead === 0 && this.#demanded) return Math.min(fits || room, this.#eager ? room : Math.max(1, pace));
     return this.#isIdle ? 0 : Math.min(fits, this.#pace.room(ahead));
   }
 

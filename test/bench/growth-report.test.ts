@@ -33,7 +33,7 @@ describe('the growth of the bench', () => {
     assert.deepEqual(points[1], { ...figuresOf(100, 5, 11), size: 10 });
   });
 
-  it('is the steepest step of a cost, in times as much as the size', () => {
+  it('of a cost is told in times as much as the size, since the smallest or the one before', () => {
     const points = pointsOf(subject, measured);
     assert.equal(
       steepest(points, ({ live }) => live),
@@ -60,7 +60,7 @@ describe('the growth of the bench', () => {
     const falling = [100, 10, 0.1].map((rate) => [figuresOf(rate, 1, 1)]);
     assert.match(
       textOf(subject, pointsOf(subject, falling)),
-      /time an item 10\.00.*Worse than linear: time an item\.$/,
+      /time an item 10\.00,.*Worse than linear: time an item\.$/,
     );
   });
 

@@ -57,16 +57,17 @@ function verdictOn(columns: readonly Column[], points: readonly Point[]): string
   const worse = costs.filter(({ growth }) => growth > TOLERANCE).map(({ title }) => title);
   const list = costs.map(({ title, growth }) => `${title} ${growth.toFixed(2)}`).join(', ');
   const verdict = worse.length > 0 ? `Worse than linear: ${worse.join(', ')}.` : 'None is worse than linear.';
-  return `Growth from one size to the next, of which 1 is as much as the size, at most: ${list}. ${verdict}`;
+  return `Growth up to the largest size, from the smallest or the one before, where 1 is as much as the size: ${list}. ${verdict}`;
 }
 
-/** How many times as much as the size a cost grows from one size to the next, where that is most. */
+/**
+ * How many times as much as the size a cost has grown at the largest size: since the smallest, or since the one before, whichever is more.
+ * (Between the first ones much is noise: there is little of either.)
+ */
 export function steepest(points: readonly Point[], costOf: (point: Point) => number): number {
-  const steps = points.slice(1).map((point, index) => {
-    const before = points[index] as Point;
-    return costOf(point) / costOf(before) / (point.size / before.size);
-  });
-  return Math.max(...steps);
+  const last = points.at(-1) as Point;
+  const since = (point: Point): number => costOf(last) / costOf(point) / (last.size / point.size);
+  return Math.max(since(points[0] as Point), since(points.at(-2) as Point));
 }
 
 /** The curves of one subject: what a size makes of rates, memory and clients. */

@@ -43,6 +43,7 @@ describe('the arguments of the bench', () => {
     ['--count', '1e3'],
     ['--svg='],
     ['--growth', '--profile'],
+    ['--profile', '--svg', 'a.svg'],
   ]) {
     it(`${args.join(' ')} is refused with what is allowed`, () => {
       assert.throws(() => settingsFrom(args), /Usage: .*\[--quick\].*\[--svg FILE\]/s);

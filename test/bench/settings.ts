@@ -34,7 +34,7 @@ export interface Settings {
   readonly sizes: Sizes;
   /** The file that the tables are written to, too. */
   readonly markdown: string | undefined;
-  /** The file that the chart is written to; profiles have none. */
+  /** The file that the chart is written to. */
   readonly svg: string | undefined;
 }
 
@@ -97,8 +97,9 @@ export function settingsFrom(args: readonly string[]): Settings {
   }
 }
 
-function whatOf({ growth, profile }: { growth?: boolean; profile?: boolean }): Settings['what'] {
+function whatOf({ growth, profile, svg }: { growth?: boolean; profile?: boolean; svg?: string }): Settings['what'] {
   if (growth && profile) throw new RangeError('--growth and --profile are runs of their own');
+  if (profile && svg !== undefined) throw new RangeError('--profile draws nothing');
   if (growth) return 'growth';
   return profile ? 'profile' : 'all';
 }
