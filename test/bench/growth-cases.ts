@@ -151,7 +151,8 @@ const requests: GrowthCase = async (url, name, size, count) => {
   await using service = serve(name, { echo: async ({ id }: Job) => id }, { connection: answering, concurrency: 256 });
   await service.ready;
   const client = new Client(name, { connection: asking });
-  const total = Math.max(count, 4 * size);
+  // Where few are in flight all of them would take minutes.
+  const total = Math.max(4 * size, Math.min(count, 2000 + 200 * size));
   let next = 0;
   let live = 0;
   const lane = async (): Promise<void> => {

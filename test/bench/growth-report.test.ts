@@ -7,6 +7,7 @@ const subject: Subject = {
   title: 'Test',
   unit: 'things',
   sizes: [1, 10, 100],
+  warmSize: 1,
   columns: [
     { title: 'thousand items/s', isRate: true },
     { title: 'a look: ms', isRate: false },

@@ -13,6 +13,8 @@ export interface Subject {
   /** What the sizes are numbers of. */
   readonly unit: string;
   readonly sizes: readonly number[];
+  /** At which the compiler is got to work before. */
+  readonly warmSize: number;
   readonly columns: readonly Column[];
 }
 
@@ -25,6 +27,7 @@ export const subjects: readonly Subject[] = [
     title: 'Many queues in one process: PushStream and PullStream each',
     unit: 'queues',
     sizes: [1, 10, 100, 1000],
+    warmSize: 1,
     columns: [rate('thousand items/s'), milliseconds('first item of all: ms')],
   },
   {
@@ -32,6 +35,7 @@ export const subjects: readonly Subject[] = [
     title: 'Many queues in one process: PushStream and DeliveryStream → AckStream each',
     unit: 'queues',
     sizes: [1, 10, 100, 1000],
+    warmSize: 1,
     columns: [rate('thousand items/s'), milliseconds('first item of all: ms')],
   },
   {
@@ -39,6 +43,7 @@ export const subjects: readonly Subject[] = [
     title: 'Many PullStreams on one queue',
     unit: 'PullStreams',
     sizes: [1, 2, 4, 8, 16, 32, 64],
+    warmSize: 1,
     columns: [rate('thousand items/s')],
   },
   {
@@ -46,6 +51,7 @@ export const subjects: readonly Subject[] = [
     title: 'A long queue',
     unit: 'items in it',
     sizes: [100_000, 1_000_000, 10_000_000],
+    warmSize: 100_000,
     columns: [
       rate('push: thousand/s'),
       rate('pull: thousand/s'),
@@ -58,6 +64,7 @@ export const subjects: readonly Subject[] = [
     title: 'Many requests in flight',
     unit: 'in flight',
     sizes: [1, 10, 100, 1000, 10_000],
+    warmSize: 100,
     columns: [rate('thousand/s'), milliseconds('one takes: ms')],
   },
 ];

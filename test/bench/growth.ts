@@ -37,12 +37,12 @@ export async function measureGrowth({ quick, sizes, markdown, svg }: Settings): 
 
 function measureSubject(
   server: RedisServer,
-  { name, sizes }: Subject,
+  { name, sizes, warmSize }: Subject,
   rounds: Rounds,
   count: number,
 ): Promise<GrowthFigures[][]> {
   return runInRounds(name, rounds, sizes.map(String), async (size) => {
     await server.client().flushall();
-    return run<GrowthFigures>('growth-worker.ts', [name, server.url, size, count, sizes[0] ?? 1]);
+    return run<GrowthFigures>('growth-worker.ts', [name, server.url, size, count, warmSize]);
   });
 }
