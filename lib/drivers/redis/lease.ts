@@ -111,10 +111,9 @@ export class Lease {
     await this.#joining?.catch(() => {});
     this.#stop();
     const { consumers, base, wake } = this.#keys;
-    await this.#clients.run(
-      (client) => client.millraceLeave(consumers, base, wake, this.name, this.#incarnation),
-      signal,
-    );
+    // Who has not begun anew leaves as who it was.
+    const incarnation = this.#former || this.#incarnation;
+    await this.#clients.run((client) => client.millraceLeave(consumers, base, wake, this.name, incarnation), signal);
   }
 
   async #join(): Promise<void> {

@@ -172,11 +172,8 @@ if other then
   redis.call('HSET', consumers, '~' .. other, time + 5000)
   tell(ARGV[3], 'again')
 end
-if former ~= '' then
-  putBack(base, base .. 'nothing', former, true, tonumber(ARGV[7]), ARGV[3])
-end
+if former ~= '' then putBack(base, holdings, former, true, tonumber(ARGV[7]), ARGV[3]) end
 redis.call('HSET', consumers, name, string.format('%s %d %s', incarnation, time + ARGV[6], ARGV[7]))
-redis.call('PERSIST', consumers)
 return 1`,
   },
   /**
@@ -198,7 +195,6 @@ if stands == 1 then
   local ends = string.match(redis.call('HGET', consumers, ARGV[4]), '^%S+ (%S+)')
   if ends - time < ARGV[6] / 2 then isLate = 1 end
   redis.call('HSET', consumers, ARGV[4], string.format('%s %d %s', ARGV[5], time + ARGV[6], ARGV[7]))
-  redis.call('PERSIST', consumers)
 end
 local nextEnd = -1
 local all = redis.call('HGETALL', consumers)
@@ -238,15 +234,12 @@ return { stands, nextEnd, isLate, redis.call('EXISTS', base .. 'again'), due }`,
 ${TELL}${READ}${COUNT}${POST}${BURY}${STANDING}${PUT_BACK}
 local consumers, base, channel, name = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local stands = standing(consumers, name, ARGV[4])
-putBack(base, base .. (stands == 1 and 'in-process:' .. name or 'nothing'), ARGV[4], false, 0, channel)
+putBack(base, base .. (stands == -2 and 'nothing' or 'in-process:' .. name), ARGV[4], false, 0, channel)
 if stands == 1 then redis.call('HDEL', consumers, name) end
 local others = redis.call('HKEYS', consumers)
 for _, other in ipairs(others) do
-  if string.sub(other, 1, 1) ~= '~' then
-    -- Who lives says so soon; what the dead have left is cleared away by who comes next, or goes by itself.
-    redis.call('EXPIRE', consumers, 604800)
-    return stands
-  end
+  -- What the dead hold must be found by who comes next, whenever that is.
+  if string.sub(other, 1, 1) ~= '~' then return stands end
 end
 for _, ghost in ipairs(others) do
   putBack(base, base .. 'nothing', string.sub(ghost, 2), false, 0, channel)
