@@ -79,9 +79,9 @@ export function take(who: number | string, max: number, isLossy = false): Comman
   });
 }
 
-/** Somebody waits at an empty queue, and gets the first of what is pushed then. */
-export function wait(who: number, bodies: readonly string[], hands: boolean, isLossy: boolean): Command {
-  return command(`wait(${who}, ${JSON.stringify(bodies)}, ${hands}${lost(isLossy)})`, (model) => {
+/** Somebody waits at an empty queue, and gets the first of what is pushed then, of which he may hand over one. */
+export function wait(who: number, max: number, bodies: readonly string[], hands: boolean, isLossy: boolean): Command {
+  return command(`wait(${who}, ${max}, ${JSON.stringify(bodies)}, ${hands}${lost(isLossy)})`, (model) => {
     const { jobs } = model;
     const taker = waiter(model, who);
     if (taker === undefined) return undefined;
@@ -91,11 +91,12 @@ export function wait(who: number, bodies: readonly string[], hands: boolean, isL
     return {
       model: () => {
         jobs.push(bodies, 'left', 0);
-        const got = jobs.take(consumer, 1);
-        if (isInOrder) for (const receipt of consumer.receipts.slice(-1)) receipt.isHanded = true;
+        const before = consumer.receipts.length;
+        const got = jobs.take(consumer, max);
+        if (isInOrder) for (const receipt of consumer.receipts.slice(before, before + 1)) receipt.isHanded = true;
         return got;
       },
-      world: (world) => world.wait(taker, bodies, isInOrder, isLossy),
+      world: (world) => world.wait(taker, max, bodies, isInOrder, isLossy),
     };
   });
 }

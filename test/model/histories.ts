@@ -47,7 +47,10 @@ const weighed: { readonly weight: number; readonly arbitrary: Arbitrary<Command>
   { weight: 1, arbitrary: fc.tuple(bodies, fc.integer({ min: 1, max: 3 }), isLossy).map((all) => rerun(...all)) },
   { weight: 2, arbitrary: fc.tuple(fc.constantFrom(...NAMES), isLossy).map((all) => start(...all)) },
   { weight: 7, arbitrary: fc.tuple(who, fc.integer({ min: 1, max: 5 }), isLossy).map((all) => take(...all)) },
-  { weight: 2, arbitrary: fc.tuple(who, bodies, fc.boolean(), isLossy).map((all) => wait(...all)) },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(who, fc.integer({ min: 1, max: 3 }), bodies, fc.boolean(), isLossy).map((all) => wait(...all)),
+  },
   { weight: 1, arbitrary: fc.tuple(who, bodies).map((all) => dieWaiting(...all)) },
   { weight: 5, arbitrary: fc.tuple(who, fc.integer({ min: 1, max: 3 })).map((all) => handOver(...all)) },
   {

@@ -76,6 +76,18 @@ local settled, isAgain`,
       ],
     ],
   },
+  { name: 'keeps the items of a parcel that is settled', change: [["redis.call('UNLINK', parcels .. parcel)", '']] },
+  { name: 'keeps the items of a parcel that it has put back', change: [["redis.call('UNLINK', list)", '']] },
+  { name: 'takes the last first', change: [["'DESC', 'LIMIT'", "'ASC', 'LIMIT'"]] },
+  {
+    name: 'takes the last of what comes again first',
+    change: [["'SORT', again, 'BY', 'nosort', 'DESC'", "'SORT', again, 'BY', 'nosort', 'ASC'"]],
+  },
+  { name: 'leaves in the queue what it takes', change: [["redis.call('LTRIM', queue, 0, -count - 1)", '']] },
+  {
+    name: 'has what has landed behind the queue',
+    change: [["redis.call('LPUSH', parcel, unpack(landed))", "redis.call('RPUSH', parcel, unpack(landed))"]],
+  },
   { name: 'does not fence', change: [[IS_FENCED, '1']] },
   {
     name: 'does not fence, nor know who has gone',

@@ -145,14 +145,20 @@ export class World {
     }
   }
 
-  /** A call that waits until items are pushed. What comes is handed over at once, or not at all. */
-  async wait(who: number, bodies: readonly string[], hands: boolean, losesAnswer: boolean): Promise<string[]> {
+  /** A call that waits until items are pushed. The first that comes is handed over at once, or none. */
+  async wait(
+    who: number,
+    max: number,
+    bodies: readonly string[],
+    hands: boolean,
+    losesAnswer: boolean,
+  ): Promise<string[]> {
     const participant = this.#participant(who);
     const { consumer, taken } = participant;
     const received = new AbortController();
-    const receiving = consumer.receive(1, hands).then((items) => {
+    const receiving = consumer.receive(max, hands).then((items) => {
       received.abort();
-      if (hands) for (const item of items) consumer.handOver(item);
+      if (hands) for (const item of items.slice(0, 1)) consumer.handOver(item);
       return items;
     });
     await this.#ground.waits();
