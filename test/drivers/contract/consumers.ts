@@ -73,6 +73,9 @@ export function consumers(stage: Stage): void {
       Buffer.alloc(0),
       Buffer.from('1 2 żółć\0\r\n'),
       Buffer.from([0xff, 0xfe, 0, 0x0a]),
+      // What a broker may keep as a number, and must not write otherwise.
+      ...['123', '-5', '007', '1e3', ' 8', '9223372036854775808'].map((text) => Buffer.from(text)),
+      randomBytes(100_000),
     ];
     await sender().send(bodies);
     const one = consumer();

@@ -13,6 +13,23 @@ import { hold } from '../contract/stage.ts';
 /** The users of the server, each with the only channels that it may use. */
 const USERS = { asker: 'millrace:replies:*', worker: 'millrace:wake:*' };
 
+describe('a user of redis who may not sort', () => {
+  it('is refused what it would take, which stays where it was', async () => {
+    await using server = await RedisServer.start();
+    const redis = server.client();
+    await redis.call('ACL', 'SETUSER', 'limited', 'on', '>pw', '~*', '&*', '+@all', '-sort');
+    const connection = connectRedis(server.url.replace('//', '//limited:pw@'), { prefix: '', maxClients: 9 });
+    const queue = uniqueQueue();
+    await redis.lpush(queue, 'a', 'b');
+    const consumer = connection.consumer(queue, { leaseTimeout: 30_000, maxAttempts: 5, onLost: () => {} });
+    await assert.rejects(consumer.receive(2), { code: 'ERR_MILLRACE_REFUSED', message: /can't run this command/ });
+    assert.deepEqual(await redis.lrange(queue, 0, -1), ['b', 'a']);
+    await consumer.close();
+    assert.deepEqual(await redis.keys('*'), [queue]);
+    await connection.close();
+  });
+});
+
 describe('a user of redis who may subscribe to some channels only', () => {
   let server: RedisServer;
   let redis: Redis;
