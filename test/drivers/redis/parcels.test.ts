@@ -4,8 +4,10 @@ import type { Consumer, ConsumerOptions, DriverConnection, Held } from '../../..
 import { connectRedis } from '../../../lib/drivers/redis/connection.ts';
 import { QueueKeys } from '../../../lib/drivers/redis/keys.ts';
 import { uniqueQueue } from '../../support/brokers.ts';
+import { TcpProxy } from '../../support/proxy.ts';
 import { RedisServer } from '../../support/redis.ts';
-import { ACK, attemptsOf, hold, settle } from '../contract/stage.ts';
+import { numbers } from '../../support/streams.ts';
+import { ACK, attemptsOf, hold, settle, textsOf } from '../contract/stage.ts';
 
 describe('what a consumer holds in redis', () => {
   let server: RedisServer;
@@ -59,6 +61,27 @@ describe('what a consumer holds in redis', () => {
     await last.close();
     assert.equal(await redis.ttl(keys.consumers), -1);
     await crashed.close(AbortSignal.abort());
+  });
+
+  it('is had once though the connection breaks between the word of it and the items', async () => {
+    await using proxy = await TcpProxy.start(server.port);
+    const through = connectRedis(proxy.url, { prefix: '', maxClients: 9 });
+    const consumer = consumerOf('cut', through);
+    const items = numbers(20).map((n) => String(n).repeat(100));
+    for (const part of [0.05, 0.5, 0.99]) {
+      // Who has joined, and has taken once, hears nothing else but the answer.
+      await redis.lpush(keys.queue, 'before');
+      await settle(consumer, await hold(consumer, 1), ACK);
+      await redis.lpush(keys.queue, ...items);
+      const cut = proxy.cut('server', part);
+      const held = await hold(consumer, items.length);
+      await cut;
+      assert.deepEqual(textsOf(held), items);
+      await settle(consumer, held, ACK);
+    }
+    await consumer.close();
+    await through.close();
+    assert.deepEqual(await redis.keys(`*${keys.queue}*`), [keys.marks]);
   });
 
   describe('when redis has forgotten who it is', () => {

@@ -93,6 +93,17 @@ describe('who waits for redis', () => {
     assert.equal(await redis.hget(await holdings(), 'handed'), '1 1');
   });
 
+  it('counts nothing as handed over, as it is taken, that has few attempts', async () => {
+    const few = connection.consumer(queue, { leaseTimeout: 30_000, maxAttempts: 2, onLost: neverLost });
+    const receiving = few.receive(10, true);
+    await waiting();
+    await redis.lpush(queue, 'a');
+    assert.deepEqual(textsOf(await receiving), ['a']);
+    const [holdings = ''] = await redis.keys(`{${queue}}:in-process:*`);
+    assert.equal(await redis.hget(holdings, 'handed'), null);
+    await few.close();
+  });
+
   it('is not told more of a worker that is idle than what it takes and what it has done', async () => {
     const worker = work(queue, () => {}, { connection: server.url });
     await worker.ready;
