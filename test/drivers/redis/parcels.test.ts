@@ -6,7 +6,7 @@ import { QueueKeys } from '../../../lib/drivers/redis/keys.ts';
 import { uniqueQueue } from '../../support/brokers.ts';
 import { TcpProxy } from '../../support/proxy.ts';
 import { RedisServer } from '../../support/redis.ts';
-import { numbers } from '../../support/streams.ts';
+import { numbers, until } from '../../support/streams.ts';
 import { ACK, attemptsOf, hold, settle, textsOf } from '../contract/stage.ts';
 
 describe('what a consumer holds in redis', () => {
@@ -99,6 +99,20 @@ describe('what a consumer holds in redis', () => {
       await settle(consumer, again, ACK);
       assert.deepEqual(await left('parcel'), []);
       await consumer.close();
+    });
+
+    it('is had as if nothing had been, where it has come while it waited', async () => {
+      const consumer = consumerOf('forgotten');
+      const receiving = consumer.receive(10);
+      await until(async () => (await redis.info('clients')).includes('blocked_clients:1\r'));
+      await redis.flushall();
+      await redis.lpush(keys.queue, 'a', 'b');
+      const held = [...(await receiving)];
+      held.push(...(await hold(consumer, 2 - held.length)));
+      assert.deepEqual(attemptsOf(held), ['a#1', 'b#1']);
+      await settle(consumer, held, ACK);
+      await consumer.close();
+      assert.deepEqual(await redis.keys('*'), [keys.marks]);
     });
 
     it('goes back when it leaves without knowing', async () => {

@@ -152,7 +152,7 @@ return 1`,
   },
   /**
    * Begins, or begins anew, as a consumer. Who has the name loses it, and what it holds goes back; but who begins anew, because it was
-   * cleared away, gives way to who has begun meanwhile.
+   * cleared away, gives way to who has begun meanwhile. If it was not cleared away but forgotten, what it held goes back now.
    * KEYS  consumers
    * ARGV  clock offset · base · channel · consumer · incarnation · lease in milliseconds · attempts at most · the incarnation that
    *       was cleared away before, or ''
