@@ -6,7 +6,7 @@ import { type RedisClients, unboundedAbortController } from './clients.ts';
 import { type Handed, Handing } from './handing.ts';
 import type { QueueKeys } from './keys.ts';
 import { Lease } from './lease.ts';
-import { Parcel, type RedisHeld } from './parcel.ts';
+import { Parcel, type RedisHeld, type Take, type Taken } from './parcel.ts';
 import type { BlockingClient } from './pool.ts';
 import { isAnswer } from './refusals.ts';
 import { clock } from './scripts/index.ts';
@@ -37,8 +37,8 @@ function deferred<T>(): Deferred<T> {
   return { promise, resolve, reject };
 }
 
-/** What a take has found: items; or something that is to be delivered alone, when nothing else is held. */
-type Found = readonly RedisHeld[] | 'suspect';
+/** What a take has found: a parcel; something that is to be delivered alone, when nothing else is held; or nothing. */
+type Found = Parcel | 'suspect' | undefined;
 
 /** A call of `receive`. */
 interface Call {
@@ -46,19 +46,6 @@ interface Call {
   /** Whether a handler waits for the first of what comes. */
   readonly atOnce: boolean;
   isCancelled: boolean;
-}
-
-interface Take {
-  readonly number: number;
-  readonly max: number;
-  /** How many of what comes a handler may see at once. */
-  readonly atOnce: number;
-}
-
-/** What was taken: the parcel's letter and time, and its items or entries. */
-interface Taken {
-  readonly mark: string;
-  readonly bodies: readonly Buffer[];
 }
 
 /** A take whose caller waits for it. */
@@ -72,7 +59,7 @@ interface Turn {
   settlement: TurnSettlement | undefined;
   readonly take: AwaitedTake | undefined;
   /** What the take has found. */
-  found: Found | undefined;
+  found: Found;
 }
 
 interface TurnSettlement {
@@ -120,7 +107,7 @@ export class RedisConsumer implements Consumer {
   /** Whether more can be had, or less is held, than when it was last asked; and who is told. */
   #isWoken = false;
   #isFreed = false;
-  /** Whether the last take has left nothing in the queue: who asks next had better wait. */
+  /** Whether what was received last was all that there was: who asks next had better wait. */
   #isDry = false;
   /** Whether a wait is about to be said, and answers may go along; whether the server knows the script for them. */
   #isAboutToWait = false;
@@ -236,18 +223,23 @@ export class RedisConsumer implements Consumer {
       this.#isDry = false;
       this.#isWoken = false;
       this.#isFreed = false;
-      const found = this.#holdsSuspect ? 'suspect' : isDry ? [] : await this.#ask(call);
-      if (found !== 'suspect' && found.length > 0) return found;
+      const found = this.#holdsSuspect ? 'suspect' : isDry ? undefined : await this.#ask(call);
+      if (found instanceof Parcel) return this.#itemsOf(found);
       // What has happened meanwhile may have made the answer untrue.
       if (this.#isWoken || call.isCancelled) continue;
       if (found === 'suspect') {
         if (!this.#isFreed) await this.#change();
       } else {
         const landed = await this.#wait(call, isDry);
-        if (landed.length > 0) return landed;
+        if (landed) return this.#itemsOf(landed);
       }
     }
     return [];
+  }
+
+  #itemsOf(parcel: Parcel): readonly RedisHeld[] {
+    this.#isDry = parcel.isAll;
+    return parcel.items;
   }
 
   get #holdsSuspect(): boolean {
@@ -281,7 +273,7 @@ export class RedisConsumer implements Consumer {
    *
    * @param isDry whether that is at once behind a take: then what the handlers answer in this turn goes along
    */
-  async #wait(call: Call, isDry: boolean): Promise<readonly RedisHeld[]> {
+  async #wait(call: Call, isDry: boolean): Promise<Parcel | undefined> {
     const waiting = new AbortController();
     this.#waiting = waiting;
     this.#isAboutToWait = isDry && this.#hasAnswered;
@@ -291,18 +283,19 @@ export class RedisConsumer implements Consumer {
         const take = this.#newTake(call);
         const answer = await waitOnce(this.#clients, waiting.signal, (client, ms) => this.#sayWait(client, ms, take));
         this.#failures = 0;
-        if (answer === undefined || !this.#lease.stands(answer, incarnation)) return [];
+        if (answer === undefined || !this.#lease.stands(answer, incarnation)) return undefined;
         const found = this.#found(take, answer);
-        if (found === 'suspect' || found.length > 0 || waiting.signal.aborted) return found === 'suspect' ? [] : found;
+        if (found instanceof Parcel) return found;
+        if (found === 'suspect' || waiting.signal.aborted) return undefined;
       }
     } catch (error) {
       if (!isAnswer(error)) this.#brokeAt = performance.now();
       // It may be another server.
       this.#hasAnswered = false;
-      if (call.isCancelled || waiting.signal.aborted) return [];
+      if (call.isCancelled || waiting.signal.aborted) return undefined;
       await this.#clients.recover(error, this.#failures, this.#closing.signal);
       this.#failures += 1;
-      return [];
+      return undefined;
     } finally {
       this.#waiting = undefined;
       this.#isAboutToWait = false;
@@ -338,8 +331,8 @@ export class RedisConsumer implements Consumer {
 
   async #giveBackUnheard(): Promise<void> {
     const found = await this.#ask({ max: 0, atOnce: false, isCancelled: false });
-    if (found === 'suspect') return;
-    for (const item of found) this.settle(item, { verb: 'release' }).catch(() => {});
+    if (!(found instanceof Parcel)) return;
+    for (const item of this.#itemsOf(found)) this.settle(item, { verb: 'release' }).catch(() => {});
   }
 
   /** Something comes again: who waits for the queue looks. */
@@ -403,7 +396,7 @@ export class RedisConsumer implements Consumer {
     this.#turning = this.#transmit(turn, by).finally(() => {
       this.#turning = undefined;
       // Now, and not before: who gets it asks for more first of all, and that goes out while the handlers are at work.
-      if (turn.found) turn.take?.found.resolve(turn.found);
+      turn.take?.found.resolve(turn.found);
       if (this.#take) this.#turn();
       // In a moment: who takes what has come asks for more at once, and that goes along.
       else if (this.#hasSomethingToSay) this.#schedule();
@@ -515,15 +508,15 @@ export class RedisConsumer implements Consumer {
   }
 
   #found(take: Take, answer: Taken | number | null): Found {
-    if (answer === null) return [];
+    if (answer === null) return undefined;
     if (typeof answer === 'number') return 'suspect';
-    const parcel = new Parcel(take.number, answer.mark, answer.bodies);
+    const parcel = new Parcel(take, answer);
     this.#number = parcel.number;
     this.#atOnce = Number.POSITIVE_INFINITY;
-    if (!parcel.isOver) this.#parcels.add(parcel);
     this.#handing.said(parcel, take.atOnce);
-    this.#isDry = parcel.items.length < take.max && !parcel.isCutShort;
-    return parcel.items;
+    if (parcel.isOver) return undefined;
+    this.#parcels.add(parcel);
+    return parcel;
   }
 
   #conclude({ acknowledged, replies, returned, settling }: TurnSettlement): void {

@@ -7,6 +7,22 @@ const ENTRIES = 'a';
 /** That of one that is made of items which came before entries that are to be had first. */
 const AHEAD = 'l';
 
+/** What a take asks for. */
+export interface Take {
+  /** The number of the parcel. */
+  readonly number: number;
+  /** How many items at most. */
+  readonly max: number;
+  /** How many of what comes a handler may see at once. */
+  readonly atOnce: number;
+}
+
+/** What was taken: the parcel's letter and time, and its items or entries. */
+export interface Taken {
+  readonly mark: string;
+  readonly bodies: readonly Buffer[];
+}
+
 /** An item that a consumer holds: where it is in which parcel. */
 export class RedisHeld implements Held {
   readonly bytes: Buffer;
@@ -32,23 +48,19 @@ export class Parcel implements Bagged {
   isSuspect = false;
   /** Whether it is made of items that had not been taken before. */
   readonly isPlain: boolean;
-  /** Whether there may be more to be had, though it holds less than was asked for. */
-  readonly isCutShort: boolean;
+  /** Whether it was all that there was to be had. */
+  readonly isAll: boolean;
   /** Bits of the items that are settled, or on their way to be, and how many bits are not set. */
   #settled: Buffer | undefined;
   #open = 0;
   /** Bits to be acknowledged with the next turn. */
   #mask: Buffer | undefined;
 
-  /**
-   * @param mark as the take says it
-   * @param bodies the items, or entries
-   */
-  constructor(number: number, mark: string, bodies: readonly Buffer[]) {
+  constructor({ number, max }: Take, { mark, bodies }: Taken) {
     const letter = mark[0];
     this.number = number;
     this.isPlain = letter !== ENTRIES;
-    this.isCutShort = letter === ENTRIES || letter === AHEAD;
+    this.isAll = bodies.length < max && letter !== ENTRIES && letter !== AHEAD;
     for (const body of bodies) {
       if (this.isPlain) this.#add(body, 1);
       else this.#addEntry(body);
