@@ -1,15 +1,16 @@
 import type { Redis } from 'ioredis';
-import { Bag } from '../../bag.ts';
 import type { Consumer, ConsumerOptions, DriverConnection, Held, Outcome, Reply } from '../../driver.ts';
 import { messagesOf } from '../../packet.ts';
 import { type RedisClients, unboundedAbortController } from './clients.ts';
-import { type Handed, Handing } from './handing.ts';
+import type { Handed } from './handing.ts';
+import { type Found, Holdings } from './holdings.ts';
 import type { QueueKeys } from './keys.ts';
 import { Lease } from './lease.ts';
 import { Parcel, type RedisHeld, type Take, type Taken } from './parcel.ts';
 import type { BlockingClient } from './pool.ts';
 import { isAnswer } from './refusals.ts';
 import { clock } from './scripts/index.ts';
+import { type Settlement, settlementOf } from './settlement.ts';
 import { waitOnce } from './waiting.ts';
 
 /** For how many turns of the event loop settlements wait for more, where there are many. */
@@ -36,9 +37,6 @@ function deferred<T>(): Deferred<T> {
   });
   return { promise, resolve, reject };
 }
-
-/** What a take has found: a parcel; something that is to be delivered alone, when nothing else is held; or nothing. */
-type Found = Parcel | 'suspect' | undefined;
 
 /** A call of `receive`. */
 interface Call {
@@ -86,16 +84,10 @@ export class RedisConsumer implements Consumer {
   readonly #clients: RedisClients;
   readonly #keys: QueueKeys;
   readonly #lease: Lease;
-  readonly #handing: Handing;
+  readonly #holdings: Holdings;
   readonly #onLost: (items: readonly Held[]) => void;
   readonly #closing = unboundedAbortController();
   readonly #unwatch: () => void;
-  /** What is held, as far as it is known here. */
-  readonly #parcels = new Bag<Parcel>();
-  /** The number of the last parcel: who asks goes by the next one until a parcel has it, so that none is left where nobody looks. */
-  #number = 0;
-  /** The least that was said with the next number of how many of its items are handed over at once. */
-  #atOnce = Number.POSITIVE_INFINITY;
   /** The call under way, and what ends its waiting. */
   #call: Call = { max: 0, atOnce: false, isCancelled: false };
   #waiting: AbortController | undefined;
@@ -131,7 +123,7 @@ export class RedisConsumer implements Consumer {
     this.#clients = clients;
     this.#keys = keys;
     this.#onLost = options.onLost;
-    this.#handing = new Handing(options.maxAttempts);
+    this.#holdings = new Holdings(options.maxAttempts, () => this.#free());
     this.#lease = new Lease(clients, keys, options, this.#closing.signal, {
       end: () => this.#lose(),
       beat: () => this.#lookForUnheard(),
@@ -160,7 +152,7 @@ export class RedisConsumer implements Consumer {
 
   handOver(held: Held): void {
     const item = held as RedisHeld;
-    const handed = this.#handing.next(item);
+    const handed = this.#holdings.handOver(item);
     if (handed === undefined) return;
     this.#handed = handed;
     // Before the handler sees it, this is on its way: the server reads it though the process may die of the item. By itself, for
@@ -172,7 +164,7 @@ export class RedisConsumer implements Consumer {
   settle(held: Held, outcome: Outcome): Promise<boolean> {
     const item = held as RedisHeld;
     const { parcel } = item;
-    if (parcel.place < 0 || this.#closed) return NO;
+    if (!parcel.isHeld || this.#closed) return NO;
     if (outcome.verb === 'ack') {
       if (parcel.acknowledge(item)) this.#acknowledged.push(parcel);
       this.#count += 1;
@@ -193,27 +185,7 @@ export class RedisConsumer implements Consumer {
 
   /** The keys and arguments with which a script settles items as it does something else; nothing where they are not held. */
   settlement(items: readonly Held[]): Settlement | undefined {
-    const parts = new Map<Parcel, RedisHeld[]>();
-    for (const item of items as readonly RedisHeld[]) {
-      if (item.parcel.place < 0) return undefined;
-      const part = parts.get(item.parcel);
-      if (part) part.push(item);
-      else parts.set(item.parcel, [item]);
-    }
-    const masks = Array.from(parts, ([parcel, some]) => [parcel.number, parcel.maskOf(some)]).flat();
-    const { name, incarnation, inProcess, parcels } = this.#lease;
-    return {
-      keys: [this.#keys.consumers, inProcess, this.#keys.marks, parcels],
-      args: [name, incarnation, items.length, parts.size, ...masks],
-      conclude: (answer) => {
-        const settled = this.#lease.stands(answer, incarnation);
-        if (settled) {
-          for (const item of items as readonly RedisHeld[]) item.parcel.settle(item);
-          this.#forget(parts.keys());
-        }
-        return settled;
-      },
-    };
+    return settlementOf(items as readonly RedisHeld[], this.#keys, this.#lease, this.#holdings);
   }
 
   async #receive(call: Call): Promise<readonly RedisHeld[]> {
@@ -223,7 +195,7 @@ export class RedisConsumer implements Consumer {
       this.#isDry = false;
       this.#isWoken = false;
       this.#isFreed = false;
-      const found = this.#holdsSuspect ? 'suspect' : isDry ? undefined : await this.#ask(call);
+      const found = this.#holdings.haveSuspect ? 'suspect' : isDry ? undefined : await this.#ask(call);
       if (found instanceof Parcel) return this.#itemsOf(found);
       // What has happened meanwhile may have made the answer untrue.
       if (this.#isWoken || call.isCancelled) continue;
@@ -242,11 +214,6 @@ export class RedisConsumer implements Consumer {
     return parcel.items;
   }
 
-  get #holdsSuspect(): boolean {
-    for (const { isSuspect } of this.#parcels) if (isSuspect) return true;
-    return false;
-  }
-
   /** Resolves when less is held, or something comes again, or the call is cancelled. */
   #change(): Promise<void> {
     return new Promise((resolve) => {
@@ -256,16 +223,10 @@ export class RedisConsumer implements Consumer {
 
   /** Takes what there is, together with what else there is to say. */
   #ask(call: Call): Promise<Found> {
-    const take = { ...this.#newTake(call), found: deferred<Found>() };
+    const take = { ...this.#holdings.nextTake(call.max, call.atOnce), found: deferred<Found>() };
     this.#take = take;
     this.#turn();
     return take.found.promise;
-  }
-
-  #newTake({ max, atOnce }: Call): Take {
-    // One that is said again must not say more: the first may have been carried out.
-    this.#atOnce = Math.min(this.#atOnce, this.#handing.atOnce(max, atOnce));
-    return { number: this.#number + 1, max, atOnce: this.#atOnce };
   }
 
   /**
@@ -280,11 +241,11 @@ export class RedisConsumer implements Consumer {
     try {
       for (;;) {
         const { incarnation } = this.#lease;
-        const take = this.#newTake(call);
+        const take = this.#holdings.nextTake(call.max, call.atOnce);
         const answer = await waitOnce(this.#clients, waiting.signal, (client, ms) => this.#sayWait(client, ms, take));
         this.#failures = 0;
         if (answer === undefined || !this.#lease.stands(answer, incarnation)) return undefined;
-        const found = this.#found(take, answer);
+        const found = this.#holdings.add(take, answer);
         if (found instanceof Parcel) return found;
         if (found === 'suspect' || waiting.signal.aborted) return undefined;
       }
@@ -339,6 +300,12 @@ export class RedisConsumer implements Consumer {
   #wake(): void {
     this.#isWoken = true;
     this.#waiting?.abort();
+    this.#onChange?.();
+  }
+
+  /** Less is held: what is to be alone may be had. */
+  #free(): void {
+    this.#isFreed = true;
     this.#onChange?.();
   }
 
@@ -452,7 +419,7 @@ export class RedisConsumer implements Consumer {
     if (settlement && stands) this.#conclude(settlement);
     else this.#fail(turn);
     turn.settlement = undefined;
-    if (take && stands) turn.found = this.#found(take, found as Taken | number | null);
+    if (take && stands) turn.found = this.#holdings.add(take, found as Taken | number | null);
     return stands || !take;
   }
 
@@ -507,29 +474,11 @@ export class RedisConsumer implements Consumer {
     };
   }
 
-  #found(take: Take, answer: Taken | number | null): Found {
-    if (answer === null) return undefined;
-    if (typeof answer === 'number') return 'suspect';
-    const parcel = new Parcel(take, answer);
-    this.#number = parcel.number;
-    this.#atOnce = Number.POSITIVE_INFINITY;
-    this.#handing.said(parcel, take.atOnce);
-    if (parcel.isOver) return undefined;
-    this.#parcels.add(parcel);
-    return parcel;
-  }
-
   #conclude({ acknowledged, replies, returned, settling }: TurnSettlement): void {
     if (replies.length > 0) this.#hasAnswered = true;
-    if (acknowledged.size > 0) this.#forget(acknowledged.keys());
-    if (returned.length > 0) this.#forget(returned.map(({ item }) => item.parcel));
+    if (acknowledged.size > 0) this.#holdings.free(acknowledged.keys());
+    if (returned.length > 0) this.#holdings.free(returned.map(({ item }) => item.parcel));
     settling?.resolve(true);
-  }
-
-  #forget(parcels: Iterable<Parcel>): void {
-    for (const parcel of parcels) if (parcel.isOver) this.#parcels.delete(parcel);
-    this.#isFreed = true;
-    this.#onChange?.();
   }
 
   /** What was to be settled is not held any more. */
@@ -545,8 +494,7 @@ export class RedisConsumer implements Consumer {
 
   /** The lease has ended: what was held is with others. */
   #lose(): void {
-    const parcels = this.#parcels.empty().sort((a, b) => a.number - b.number);
-    const items = parcels.flatMap((parcel) => parcel.open);
+    const items = this.#holdings.empty();
     this.#settling?.resolve(false);
     this.#clear();
     this.#wake();
@@ -571,14 +519,6 @@ export class RedisConsumer implements Consumer {
     this.#unwatch();
     this.#clients.release();
   }
-}
-
-/** What a script needs to settle items beside what else it does. */
-export interface Settlement {
-  readonly keys: readonly string[];
-  readonly args: readonly (string | number | Buffer)[];
-  /** Gives whether the script has settled them, going by its answer. */
-  conclude(answer: number): boolean;
 }
 
 function lastFirst({ item: a }: Returned, { item: b }: Returned): number {

@@ -67,6 +67,11 @@ export class Parcel implements Bagged {
     }
   }
 
+  /** Whether its consumer still holds any of it. */
+  get isHeld(): boolean {
+    return this.place >= 0;
+  }
+
   /** Whether all its items are settled. */
   get isOver(): boolean {
     return this.#open === 0;

@@ -3,9 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Body, Sender, SenderOptions, SendingOptions } from '../../driver.ts';
 import { closedError, type RedisClients, unboundedAbortController } from './clients.ts';
-import type { RedisConsumer, Settlement } from './consumer.ts';
+import type { RedisConsumer } from './consumer.ts';
 import type { QueueKeys } from './keys.ts';
 import { clock } from './scripts/index.ts';
+import type { Settlement } from './settlement.ts';
 
 /** How often a full queue is looked at, in milliseconds: Redis cannot tell when there is room. */
 const FULL_POLL = 50;

@@ -1,0 +1,73 @@
+import { Bag } from '../../bag.ts';
+import { type Handed, Handing } from './handing.ts';
+import { Parcel, type RedisHeld, type Take, type Taken } from './parcel.ts';
+
+/** What a take has found: a parcel; something that is to be delivered alone, when nothing else is held; or nothing. */
+export type Found = Parcel | 'suspect' | undefined;
+
+/** What a consumer holds, as far as it is known here, and how much of that handlers may have seen, as far as the server knows. */
+export class Holdings {
+  readonly #parcels = new Bag<Parcel>();
+  readonly #handing: Handing;
+  readonly #onFreed: () => void;
+  /** The number of the last parcel: who asks goes by the next one until a parcel has it, so that none is left where nobody looks. */
+  #number = 0;
+  /** The least that was said with the next number of how many of its items are handed over at once. */
+  #atOnce = Number.POSITIVE_INFINITY;
+
+  /**
+   * @param maxAttempts after how many attempts an item whose consumer has died in the middle of them is a dead letter
+   * @param onFreed called when something that was held is settled
+   */
+  constructor(maxAttempts: number, onFreed: () => void) {
+    this.#handing = new Handing(maxAttempts);
+    this.#onFreed = onFreed;
+  }
+
+  /** Whether something is held that is to be alone with its consumer. */
+  get haveSuspect(): boolean {
+    for (const { isSuspect } of this.#parcels) if (isSuspect) return true;
+    return false;
+  }
+
+  /**
+   * What the next take of at most `max` items asks for.
+   *
+   * @param isAwaited whether a handler waits for the first of them
+   */
+  nextTake(max: number, isAwaited: boolean): Take {
+    // One that is said again must not say more: the first may have been carried out.
+    this.#atOnce = Math.min(this.#atOnce, this.#handing.atOnce(max, isAwaited));
+    return { number: this.#number + 1, max, atOnce: this.#atOnce };
+  }
+
+  /** Adds what a take has brought, as its script has answered, and gives it. */
+  add(take: Take, answer: Taken | number | null): Found {
+    if (answer === null) return undefined;
+    if (typeof answer === 'number') return 'suspect';
+    const parcel = new Parcel(take, answer);
+    this.#number = parcel.number;
+    this.#atOnce = Number.POSITIVE_INFINITY;
+    this.#handing.said(parcel, take.atOnce);
+    if (parcel.isOver) return undefined;
+    this.#parcels.add(parcel);
+    return parcel;
+  }
+
+  /** What is to be said before an item is handed over; nothing if that has been said already. */
+  handOver(item: RedisHeld): Handed | undefined {
+    return this.#handing.next(item);
+  }
+
+  /** Lets go of those of some parcels that are over, of each of which something was settled. */
+  free(parcels: Iterable<Parcel>): void {
+    for (const parcel of parcels) if (parcel.isOver) this.#parcels.delete(parcel);
+    this.#onFreed();
+  }
+
+  /** Lets go of everything; gives the items that were not settled, in the order in which they were taken. */
+  empty(): RedisHeld[] {
+    const parcels = this.#parcels.empty().sort((a, b) => a.number - b.number);
+    return parcels.flatMap((parcel) => parcel.open);
+  }
+}
