@@ -25,7 +25,7 @@ export class Holdings {
   }
 
   /** Whether something is held that is to be alone with its consumer. */
-  get haveSuspect(): boolean {
+  get hasSuspect(): boolean {
     for (const { isSuspect } of this.#parcels) if (isSuspect) return true;
     return false;
   }
@@ -59,7 +59,7 @@ export class Holdings {
     return this.#handing.next(item);
   }
 
-  /** Lets go of those of some parcels that are over, of each of which something was settled. */
+  /** Something of each of these parcels is settled: lets go of those that are over. */
   free(parcels: Iterable<Parcel>): void {
     for (const parcel of parcels) if (parcel.isOver) this.#parcels.delete(parcel);
     this.#onFreed();

@@ -67,7 +67,7 @@ export class Parcel implements Bagged {
     }
   }
 
-  /** Whether its consumer still holds any of it. */
+  /** Whether its consumer holds any of it, as far as that is known. */
   get isHeld(): boolean {
     return this.place >= 0;
   }
