@@ -38,10 +38,9 @@ export class RedisConsumer implements Consumer {
   readonly #onLost: (items: readonly Held[]) => void;
   readonly #closing = unboundedAbortController();
   readonly #unwatch: () => void;
-  /** The call under way, whether it is, and when it is over. */
+  /** The last call; and when it is over, while it is under way. */
   #call: Call = { max: 0, atOnce: false, isCancelled: false };
-  #isReceiving = false;
-  #current: Promise<unknown> = Promise.resolve();
+  #receiving: Promise<void> | undefined;
   /** What ends the wait under way, and how many have failed one after the other. */
   #waiting: AbortController | undefined;
   #failures = 0;
@@ -76,13 +75,12 @@ export class RedisConsumer implements Consumer {
   receive(max: number, atOnce = false): Promise<readonly RedisHeld[]> {
     const call: Call = { max, atOnce, isCancelled: false };
     this.#call = call;
-    this.#isReceiving = true;
-    const receiving = this.#receive(call);
+    const items = this.#receive(call);
     const end = (): void => {
-      if (this.#call === call) this.#isReceiving = false;
+      if (this.#call === call) this.#receiving = undefined;
     };
-    this.#current = receiving.then(end, end);
-    return receiving;
+    this.#receiving = items.then(end, end);
+    return items;
   }
 
   cancel(): void {
@@ -200,7 +198,7 @@ export class RedisConsumer implements Consumer {
 
   /** Gives back what a wait has brought of which nobody has heard, where nobody asks: who does has it. */
   #lookForUnheard(): void {
-    if (this.#isReceiving || this.#looking || this.#closed || performance.now() - this.#brokeAt > LATE) return;
+    if (this.#receiving || this.#looking || this.#closed || performance.now() - this.#brokeAt > LATE) return;
     this.#looking = this.#giveBackUnheard()
       .catch(() => {})
       .finally(() => {
@@ -242,7 +240,7 @@ export class RedisConsumer implements Consumer {
     if (giveUp.aborted) abandon();
     // What has been settled is said first; and no pop may land an item behind our back.
     await this.#turns.close();
-    await Promise.race([this.#current, aborted(this.#closing.signal)]);
+    await Promise.race([this.#receiving, aborted(this.#closing.signal)]);
     await this.#lease.leave(this.#closing.signal).catch(() => {});
     giveUp.removeEventListener('abort', abandon);
     this.#closing.abort();
