@@ -68,7 +68,7 @@ export class Turns {
     this.#signal = signal;
   }
 
-  /** Says before long what has become of an item; resolves with whether it came to that, as {@link Consumer.settle} does. */
+  /** Says before long what has become of an item; resolves with whether it came to that. Rejects as {@link take} does. */
   settle(item: RedisHeld, outcome: Outcome): Promise<boolean> {
     if (!item.parcel.isHeld || this.#isClosing) return NO;
     const settled = this.#report.settle(item, outcome);
