@@ -139,11 +139,27 @@ export class RedisSender implements Sender {
 
   /** Stores what it can of a batch, and leaves the rest in it. */
   async #store(client: Redis, sending: Sending): Promise<void> {
-    const { batch, first, options } = sending;
-    const { settles } = options;
+    const { batch, first } = sending;
+    const { settles } = sending.options;
     sending.settlement ??= settles && (settles.consumer as RedisConsumer).settlement(settles.items);
     const { settlement } = sending;
     if (settles && !settlement) return this.#lose(sending);
+    const last = await this.#say(client, sending);
+    if (last < 0) {
+      settlement?.conclude(last);
+      return this.#lose(sending);
+    }
+    this.#stored = Math.max(this.#stored, last);
+    const count = Math.min(batch.length, Math.max(0, last - first + 1));
+    sending.batch = batch.slice(count);
+    sending.first += count;
+    if (count < batch.length) return;
+    settlement?.conclude(STOOD);
+    sending.resolve(true);
+  }
+
+  /** Sends a batch; gives the last number that is stored then, or what a script says of a consumer that does not hold what it settles. */
+  #say(client: Redis, { batch, first, options, settlement }: Sending): Promise<number> {
     const ttl = this.#isNamed ? NAMED_TTL : ANONYMOUS_TTL;
     const keys = [this.#keys.queue, this.#record, this.#keys.marks, this.#keys.delayed] as const;
     const how = [
@@ -157,20 +173,9 @@ export class RedisSender implements Sender {
       this.#keys.wake,
       this.#mayMark() ? 1 : 0,
     ];
-    const last = settlement
-      ? await client.millraceHop(...keys, ...settlement.keys, ...how, ...settlement.args, ...batch)
-      : await client.millracePush(...keys, ...how, ...batch);
-    if (last < 0) {
-      settlement?.conclude(last);
-      return this.#lose(sending);
-    }
-    this.#stored = Math.max(this.#stored, last);
-    const count = Math.min(batch.length, Math.max(0, last - first + 1));
-    sending.batch = batch.slice(count);
-    sending.first += count;
-    if (count < batch.length) return;
-    settlement?.conclude(STOOD);
-    sending.resolve(true);
+    return settlement
+      ? client.millraceHop(...keys, ...settlement.keys, ...how, ...settlement.args, ...batch)
+      : client.millracePush(...keys, ...how, ...batch);
   }
 
   /** Whether it is time to mark the queue, as far as this sender knows. */
