@@ -15,6 +15,9 @@ const AFTER_END = 5;
 const CLEARED_AWAY = -1;
 const REPLACED = -2;
 
+/** What answers a sign of life, as its script says. */
+type Beat = readonly [standing: number, nextEnd: number, isLate: number, comesAgain: number, due: number];
+
 /** Who is told of a {@link Lease}. */
 interface LeaseEvents {
   /** The consumer is found to have been cleared away, or replaced. */
@@ -44,7 +47,6 @@ export class Lease {
   #interval: NodeJS.Timeout | undefined;
   #next: NodeJS.Timeout | undefined;
   #fenced: MillraceError | undefined;
-  #heard = Number.NEGATIVE_INFINITY;
   /** When it was last heard again after it had not been for long: the server may have hung. */
   #late = Number.NEGATIVE_INFINITY;
 
@@ -128,7 +130,6 @@ export class Lease {
     if (!this.stands(standing, incarnation)) throw this.#fenced;
     this.#former = '';
     this.#isJoined = true;
-    this.#heard = performance.now();
     this.#stop();
     if (this.#isLeft) return;
     this.#interval = setInterval(() => void this.beat(), Math.max(10, Math.floor(leaseTimeout / BEATS)));
@@ -146,21 +147,25 @@ export class Lease {
     const mayClear = isOnTime && this.#clients.isSettled(leaseTimeout) ? '1' : '0';
     const who = [this.name, incarnation, leaseTimeout, maxAttempts, mayClear];
     try {
-      const answer = await client.millraceBeat(consumers, clock.offset, base, wake, ...who);
-      const [standing, nextEnd, isLate, comesAgain, due] = answer;
-      this.#heard = performance.now();
-      if (isLate) this.#late = this.#heard;
-      // Whoever may not publish has told nobody.
-      if (comesAgain) this.#clients.wakes.hear(wake, 'again');
-      if (due >= 0) this.#clients.wakes.hear(wake, `due ${due}`);
-      if (!this.stands(standing, incarnation) || this.#isLeft) return;
-      this.#on.beat();
-      if (nextEnd < 0) return;
-      clearTimeout(this.#next);
-      if (nextEnd < leaseTimeout) this.#next = setTimeout(() => void this.beat(), nextEnd + AFTER_END);
+      this.#hear(await client.millraceBeat(consumers, clock.offset, base, wake, ...who), incarnation);
     } catch {
       // The next one says the same.
     }
+  }
+
+  /** Does what the answer to a sign of life asks for. */
+  #hear([standing, nextEnd, isLate, comesAgain, due]: Beat, incarnation: string): void {
+    const { wake } = this.#keys;
+    if (isLate) this.#late = performance.now();
+    // Whoever may not publish has told nobody.
+    if (comesAgain) this.#clients.wakes.hear(wake, 'again');
+    if (due >= 0) this.#clients.wakes.hear(wake, `due ${due}`);
+    if (!this.stands(standing, incarnation) || this.#isLeft) return;
+    this.#on.beat();
+    if (nextEnd < 0) return;
+    clearTimeout(this.#next);
+    if (nextEnd >= this.#options.leaseTimeout) return;
+    this.#next = setTimeout(() => void this.beat(), nextEnd + AFTER_END);
   }
 
   #stop(): void {
