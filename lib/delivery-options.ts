@@ -82,6 +82,8 @@ export const deliveryChecks = {
 /** The defaults of the options. */
 export const deliveryDefaults = {
   ...streamDefaults,
+  // Its pace bounds what it holds long before: what matters is that the fastest do not wait for their settlements.
+  highWaterMark: 4096,
   leaseTimeout: 30_000,
   maxAttempts: 5,
   backoff: doubling,

@@ -38,7 +38,7 @@ const MOMENT = 2;
 /**
  * A Readable of {@link Delivery deliveries}: items of a queue that are held until they are settled, and never lost: at least once.
  *
- * - At most `highWaterMark` (default 1024, at least 1) are unsettled at a time, in the stream and in the hands of handlers together;
+ * - At most `highWaterMark` (default 4096, at least 1) are unsettled at a time, in the stream and in the hands of handlers together;
  *   each that is settled makes room for another. Of those it takes from the queue only as many ahead as are settled in about 10 ms,
  *   so that nobody else waits for them in vain. They do not count as `readableLength`.
  * - Who dies, or does not reach the broker for `leaseTimeout`, has what it held delivered again, to any other. Of that only what a

@@ -36,9 +36,6 @@ export function check(sum: number, count: number): void {
 /** How many handlers are at work at a time. */
 export const CONCURRENCY = 100;
 
-/** For who is alone at a queue, and need not leave anything to others: so many items are held. */
-export const TUNED = { highWaterMark: 4096 };
-
 /** What a handler waits for. It is asynchronous in earnest, and takes as little time as that can. */
 export function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));

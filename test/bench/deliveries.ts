@@ -1,6 +1,6 @@
-import { AckStream, connect, type Delivery, type DeliveryOptions, DeliveryStream, work } from 'millrace';
+import { AckStream, connect, type Delivery, DeliveryStream, work } from 'millrace';
 import { peerDeliveries } from './all-peers.ts';
-import { type Case, CONCURRENCY, check, type Job, TUNED, together, turn } from './case.ts';
+import { type Case, CONCURRENCY, check, type Job, together, turn } from './case.ts';
 import { RawConsumer, type RawItem, type RawParcel } from './raw-consumer.ts';
 
 /** A handler that adds up what it gets, and a promise of all. */
@@ -65,18 +65,13 @@ export async function drainRaw(url: string, queue: string, count: number): Promi
   await consumer.close();
 }
 
-function drainingByAckStream(options: DeliveryOptions): Case {
-  return async (url, queue, count) => {
-    await using connection = connect(url);
-    const { handler, all } = adding(count);
-    const stream = new DeliveryStream(queue, { ...options, connection });
-    stream.pipe(new AckStream(handler, { concurrency: CONCURRENCY }));
-    await all;
-  };
+export async function drainByAckStream(url: string, queue: string, count: number): Promise<void> {
+  await using connection = connect(url);
+  const { handler, all } = adding(count);
+  const stream = new DeliveryStream(queue, { connection });
+  stream.pipe(new AckStream(handler, { concurrency: CONCURRENCY }));
+  await all;
 }
-
-export const drainByAckStream = drainingByAckStream({});
-export const drainTuned = drainingByAckStream(TUNED);
 
 async function drainByWork(url: string, queue: string, count: number): Promise<void> {
   await using connection = connect(url);
@@ -115,7 +110,6 @@ export const RAW = 'raw: the same scripts, 256 at a time';
 export const deliveries: Record<string, Case> = {
   [RAW]: drainRaw,
   [BY_ACK_STREAM]: drainByAckStream,
-  [`DeliveryStream → AckStream, tuned: highWaterMark ${TUNED.highWaterMark}`]: drainTuned,
   'work()': drainByWork,
   'for await, ack()': drainByForAwait,
   ...peerDeliveries,

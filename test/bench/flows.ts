@@ -1,24 +1,19 @@
 import { rivals } from './all-peers.ts';
-import { TUNED } from './case.ts';
-import { drainByAckStream, drainRaw, drainTuned } from './deliveries.ts';
+import { drainByAckStream, drainRaw } from './deliveries.ts';
 import type { Flow } from './peer.ts';
-import { popRaw, pullByData, pullTuned } from './pulls.ts';
-import { pushByWrite, pushRaw, pushRawOnce, pushTuned, TUNED_PUSH } from './pushes.ts';
+import { popRaw, pullByData } from './pulls.ts';
+import { pushByWrite, pushRaw, pushRawOnce } from './pushes.ts';
 
 export const RAW = 'raw LPUSH 128 → BLMPOP 256';
 export const RAW_DELIVERIES = 'raw: the scripts of push and deliveries, and BLMOVE';
 export const PULLED = 'PushStream → PullStream';
 export const DELIVERED = 'PushStream → DeliveryStream → AckStream';
 
-const SETTINGS = `tuned: highWaterMark ${TUNED_PUSH.highWaterMark}, ${TUNED.highWaterMark}`;
-
 /** What moves jobs from one process to another, both at work at the same time. */
 export const flows: Record<string, Flow> = {
   [RAW]: { push: pushRaw, drain: popRaw },
   [RAW_DELIVERIES]: { push: pushRawOnce, drain: drainRaw },
   [PULLED]: { push: pushByWrite, drain: pullByData },
-  [`${PULLED}, ${SETTINGS}`]: { push: pushTuned, drain: pullTuned },
   [DELIVERED]: { push: pushByWrite, drain: drainByAckStream },
-  [`${DELIVERED}, ${SETTINGS}`]: { push: pushTuned, drain: drainTuned },
   ...Object.fromEntries(Object.values(rivals).flatMap(({ flow }) => (flow ? [[flow.name, flow]] : []))),
 };

@@ -2,7 +2,7 @@ import { Writable } from 'node:stream';
 import { Redis } from 'ioredis';
 import { connect, PullStream, type StreamOptions } from 'millrace';
 import { peerPulls } from './all-peers.ts';
-import { type Case, check, TUNED, together } from './case.ts';
+import { type Case, check, together } from './case.ts';
 
 const RAW_POP = 256;
 
@@ -36,7 +36,10 @@ function pullingByData(options: StreamOptions): Case {
 }
 
 export const pullByData = pullingByData({});
-export const pullTuned = pullingByData(TUNED);
+
+/** For who is alone at a queue, and need not leave anything to others: so many items are held. */
+const TUNED = { highWaterMark: 4096 };
+const pullTuned = pullingByData(TUNED);
 
 async function pullByPipe(url: string, queue: string, count: number): Promise<void> {
   await using connection = connect(url);

@@ -60,8 +60,8 @@ function writing(options: PushOptions): Case {
 export const pushByWrite = writing({});
 
 /** Twice what is the default: more waits while commands are on their way, so that the next batches are full. */
-export const TUNED_PUSH = { highWaterMark: 1024 };
-export const pushTuned = writing(TUNED_PUSH);
+const TUNED_PUSH = { highWaterMark: 1024 };
+const pushTuned = writing(TUNED_PUSH);
 
 async function pushByPipeline(url: string, queue: string, count: number): Promise<void> {
   await using connection = connect(url);

@@ -64,8 +64,9 @@ if (warmUp === 'serve') {
   const rates: number[] = [];
   const latencies: number[][] = [];
   const costs: Costs[] = [];
+  await askFor(Number(warmUp), asker, Math.max(...IN_FLIGHT));
   for (const inFlight of IN_FLIGHT) {
-    await askFor(Number(warmUp), asker, inFlight);
+    await askFor(Number(warmUp) / 10, asker, inFlight);
     const meter = new Meter(pid === undefined ? undefined : Number(pid));
     const otherMeter = new Meter(answering.pid);
     const { taken, lasted } = await askFor(Number(measured), asker, inFlight);

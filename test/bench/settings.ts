@@ -16,7 +16,7 @@ export interface Sizes {
   readonly latencyCount: number;
   /** For how long jobs are sent before those whose latency counts, in milliseconds. */
   readonly latencyWarmUp: number;
-  /** For how long requests are asked before those that count, and for how long those that do, in milliseconds. */
+  /** For how long requests are asked at the largest number in flight before any that count, and for how long those that do, in milliseconds. */
   readonly requestsWarmUp: number;
   readonly requestsMeasured: number;
   /** How long all tables may take together, about: a table whose share is used up has fewer rounds, at least one. */
@@ -44,8 +44,8 @@ const usual: Sizes = {
   warmUp: 300_000,
   memoryCount: 1_000_000,
   latencyCount: 300,
-  latencyWarmUp: 600,
-  requestsWarmUp: 300,
+  latencyWarmUp: 1600,
+  requestsWarmUp: 1500,
   requestsMeasured: 500,
   seconds: 900,
   growthSeconds: 180,

@@ -94,7 +94,8 @@ export class RedisReceiver implements Receiver {
       let items: Buffer[] = [];
       if (this.#plenty) items = await this.#clients.run((client) => this.#popNow(client, max), signal);
       if (items.length === 0 && !this.#cancelled) items = await this.#wait(max, signal);
-      this.#plenty = items.length === max;
+      // Who takes singly had better wait for each: that finds what there is, too.
+      this.#plenty = max > 1 && items.length === max;
       return items;
     } catch (error) {
       if (signal.aborted) return [];

@@ -73,6 +73,19 @@ describe('who waits for redis', () => {
     assert.equal(again?.attempt, 2);
   });
 
+  it('does not look before it waits where it takes singly', async () => {
+    const receiver = connection.receiver(queue, { side: 'right', onUnanswered: () => {} });
+    await redis.config('RESETSTAT');
+    for (const text of ['a', 'b', 'c']) {
+      const receiving = receiver.receive(1);
+      await waiting();
+      await redis.lpush(queue, text);
+      assert.deepEqual((await receiving).map(String), [text]);
+    }
+    assert.doesNotMatch(await redis.info('commandstats'), /cmdstat_lmpop/);
+    await receiver.close();
+  });
+
   it('counts as handed over, as it is taken, what a handler waits for, and only that', async () => {
     const holdings = async (): Promise<string> => {
       const [key = ''] = await redis.keys(`{${queue}}:in-process:*`);
