@@ -13,7 +13,7 @@ import { Report } from './report.ts';
 import { measureRequests } from './requests.ts';
 import type { Rounds } from './run.ts';
 import type { Section } from './section.ts';
-import type { Settings } from './settings.ts';
+import type { Settings, Table } from './settings.ts';
 import { measureSizes } from './sizes.ts';
 import { measureDeliveries, measureHops, measurePulls, measurePushes } from './throughput.ts';
 
@@ -22,6 +22,7 @@ const CHART_NOTE = 'Longer is faster; the dashed line is BullMQ. Of latency: how
 
 /** One table: what is over it, which share of the time it may take beside the others, and how it is made. */
 interface Part {
+  readonly table: Table;
   readonly title: string;
   readonly share: number;
   measure(rounds: Rounds): Promise<Section>;
@@ -29,14 +30,14 @@ interface Part {
 
 /** Measures all there is to measure, and prints a table as soon as it is there. */
 export async function measureAll(settings: Settings): Promise<void> {
-  const { quick, sizes, markdown, svg } = settings;
+  const { quick, sizes, tables, markdown, svg } = settings;
   await installPeers();
   await using brokers = await startBrokers();
   const report = new Report(markdown, quick);
   await report.print('Machine', await describeMachine(brokers.server));
   const groups: BarGroup[] = [];
   const end = performance.now() + sizes.seconds * 1000;
-  const parts = partsOf(settings, brokers);
+  const parts = partsOf(settings, brokers).filter(({ table }) => tables.includes(table));
   for (const [index, { title, share, measure }] of parts.entries()) {
     const seconds = secondsFor(share, parts.slice(index), end);
     const section = await measure({ count: sizes.rounds, seconds });
@@ -64,32 +65,55 @@ function partsOf({ quick, sizes }: Settings, brokers: Brokers): Part[] {
   const singly = `${thousands(latencyCount)} jobs one at a time`;
   const gearman = `Gearman: ${thousands(GEARMAN_JOBS)} jobs pushed, then worked off`;
   return [
-    { title: `Push: ${jobs(count)}`, share: 0.11, measure: (rounds) => measurePushes(many(rounds)) },
-    { title: `Pull: ${jobs(count)}`, share: 0.1, measure: (rounds) => measurePulls(many(rounds)) },
-    { title: `Deliveries: ${handled}`, share: 0.13, measure: (rounds) => measureDeliveries(fewer(rounds)) },
+    { table: 'push', title: `Push: ${jobs(count)}`, share: 0.11, measure: (rounds) => measurePushes(many(rounds)) },
+    { table: 'pull', title: `Pull: ${jobs(count)}`, share: 0.1, measure: (rounds) => measurePulls(many(rounds)) },
     {
+      table: 'deliveries',
+      title: `Deliveries: ${handled}`,
+      share: 0.13,
+      measure: (rounds) => measureDeliveries(fewer(rounds)),
+    },
+    {
+      table: 'end-to-end',
       title: `End to end: ${jobs(fewerCount)}, pushed and worked off at the same time`,
       share: 0.16,
       measure: (rounds) => measureFlows(fewer(rounds)),
     },
-    { title: `Hops: ${handled}`, share: 0.03, measure: (rounds) => measureHops(fewer(rounds)) },
-    { title: `Latency: ${singly}`, share: 0.11, measure: (rounds) => measureLatency(latency(rounds)) },
+    { table: 'hops', title: `Hops: ${handled}`, share: 0.03, measure: (rounds) => measureHops(fewer(rounds)) },
     {
+      table: 'latency',
+      title: `Latency: ${singly}`,
+      share: 0.11,
+      measure: (rounds) => measureLatency(latency(rounds)),
+    },
+    {
+      table: 'delivery-latency',
       title: `Latency of deliveries: ${singly}`,
       share: 0.04,
       measure: (rounds) => measureDeliveryLatency(latency(rounds)),
     },
     {
+      table: 'requests',
       title: 'Requests: jobs of about 120 bytes',
-      share: 0.12,
+      share: 0.17,
       measure: (rounds) => measureRequests(brokers, rounds, sizes),
     },
-    ...(quick ? [] : [{ title: 'Other sizes', share: 0.15, measure: (rounds: Rounds) => measureSizes(many(rounds)) }]),
-    { title: gearman, share: 0.02, measure: measureGearman },
+    ...(quick ? [] : [sizesPart(many)]),
+    { table: 'gearman', title: gearman, share: 0.02, measure: measureGearman },
     {
+      table: 'memory',
       title: `Memory: ${thousands(memoryCount)} jobs, both at once`,
       share: 0.03,
       measure: () => measureMemory(brokers.server, memoryCount),
     },
   ];
+}
+
+function sizesPart(extentOf: (rounds: Rounds) => Extent): Part {
+  return {
+    table: 'sizes',
+    title: 'Other sizes',
+    share: 0.15,
+    measure: (rounds) => measureSizes(extentOf(rounds)),
+  };
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { settingsFrom } from './settings.ts';
+import { settingsFrom, TABLES } from './settings.ts';
 
 describe('the arguments of the bench', () => {
   it('are optional', () => {
@@ -29,6 +29,12 @@ describe('the arguments of the bench', () => {
     assert.deepEqual(runs, ['all', 'growth', 'profile']);
   });
 
+  it('--only chooses tables, in their own order', () => {
+    assert.deepEqual(settingsFrom(['--only', 'requests,push']).tables, ['push', 'requests']);
+    assert.deepEqual(settingsFrom([]).tables, TABLES);
+    assert.throws(() => settingsFrom(['--only', 'pushes']), /--only takes some of push, .*memory, not "pushes"/);
+  });
+
   it('--markdown and --svg name files', () => {
     const { markdown, svg } = settingsFrom(['--markdown', 'a.md', '--svg=b.svg']);
     assert.deepEqual([markdown, svg], ['a.md', 'b.svg']);
@@ -43,6 +49,8 @@ describe('the arguments of the bench', () => {
     ['--count', '1e3'],
     ['--svg='],
     ['--growth', '--profile'],
+    ['--growth', '--only', 'push'],
+    ['--only='],
     ['--profile', '--svg', 'a.svg'],
   ]) {
     it(`${args.join(' ')} is refused with what is allowed`, () => {

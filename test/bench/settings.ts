@@ -2,7 +2,24 @@ import { parseArgs } from 'node:util';
 
 /** What a user may write. */
 export const USAGE =
-  'Usage: npm run bench -- [--growth | --profile] [--quick] [--rounds N] [--count N] [--markdown FILE] [--svg FILE]';
+  'Usage: npm run bench -- [--growth | --profile | --only TABLE,…] [--quick] [--rounds N] [--count N] [--markdown FILE] [--svg FILE]';
+
+/** What is measured beside others, one table each, in this order. */
+export const TABLES = [
+  'push',
+  'pull',
+  'deliveries',
+  'end-to-end',
+  'hops',
+  'latency',
+  'delivery-latency',
+  'requests',
+  'sizes',
+  'gearman',
+  'memory',
+] as const;
+
+export type Table = (typeof TABLES)[number];
 
 /** How much is measured. */
 export interface Sizes {
@@ -30,6 +47,8 @@ export interface Sizes {
 export interface Settings {
   /** All there is to compare with others, how cost grows, or where the time goes. */
   readonly what: 'all' | 'growth' | 'profile';
+  /** Which tables of all are wanted; not all of them are in a quick run. */
+  readonly tables: readonly Table[];
   readonly quick: boolean;
   readonly sizes: Sizes;
   /** The file that the tables are written to, too. */
@@ -46,7 +65,7 @@ const usual: Sizes = {
   latencyCount: 300,
   latencyWarmUp: 1600,
   requestsWarmUp: 1500,
-  requestsMeasured: 500,
+  requestsMeasured: 1000,
   seconds: 900,
   growthSeconds: 180,
   growthLargest: 10_000_000,
@@ -69,6 +88,7 @@ const quick: Sizes = {
 const options = {
   growth: { type: 'boolean' },
   profile: { type: 'boolean' },
+  only: { type: 'string' },
   quick: { type: 'boolean' },
   rounds: { type: 'string' },
   count: { type: 'string' },
@@ -83,6 +103,7 @@ export function settingsFrom(args: readonly string[]): Settings {
     const sizes = values.quick ? quick : usual;
     return {
       what: whatOf(values),
+      tables: tablesOf(values.only),
       quick: values.quick ?? false,
       sizes: {
         ...sizes,
@@ -97,11 +118,31 @@ export function settingsFrom(args: readonly string[]): Settings {
   }
 }
 
-function whatOf({ growth, profile, svg }: { growth?: boolean; profile?: boolean; svg?: string }): Settings['what'] {
-  if (growth && profile) throw new RangeError('--growth and --profile are runs of their own');
+interface Runs {
+  readonly growth?: boolean;
+  readonly profile?: boolean;
+  readonly only?: string;
+  readonly svg?: string;
+}
+
+function whatOf({ growth, profile, only, svg }: Runs): Settings['what'] {
+  if ([growth, profile, only].filter((run) => run !== undefined).length > 1) {
+    throw new RangeError('--growth, --profile and --only are runs of their own');
+  }
   if (profile && svg !== undefined) throw new RangeError('--profile draws nothing');
   if (growth) return 'growth';
   return profile ? 'profile' : 'all';
+}
+
+function tablesOf(only: string | undefined): readonly Table[] {
+  if (only === undefined) return TABLES;
+  const wanted = only.split(',');
+  for (const table of wanted) {
+    if (!(TABLES as readonly string[]).includes(table)) {
+      throw new RangeError(`--only takes some of ${TABLES.join(', ')}, not "${table}"`);
+    }
+  }
+  return TABLES.filter((table) => wanted.includes(table));
 }
 
 function positive(name: string, text: string | undefined): number | undefined {
