@@ -65,7 +65,7 @@ function partsOf({ quick, sizes }: Settings, brokers: Brokers): Part[] {
   const singly = `${thousands(latencyCount)} jobs one at a time`;
   const gearman = `Gearman: ${thousands(GEARMAN_JOBS)} jobs pushed, then worked off`;
   return [
-    { table: 'push', title: `Push: ${jobs(count)}`, share: 0.11, measure: (rounds) => measurePushes(many(rounds)) },
+    { table: 'push', title: `Push: ${jobs(count)}`, share: 0.15, measure: (rounds) => measurePushes(many(rounds)) },
     { table: 'pull', title: `Pull: ${jobs(count)}`, share: 0.1, measure: (rounds) => measurePulls(many(rounds)) },
     {
       table: 'deliveries',
@@ -83,7 +83,7 @@ function partsOf({ quick, sizes }: Settings, brokers: Brokers): Part[] {
     {
       table: 'latency',
       title: `Latency: ${singly}`,
-      share: 0.11,
+      share: 0.15,
       measure: (rounds) => measureLatency(latency(rounds)),
     },
     {

@@ -66,7 +66,8 @@ if (warmUp === 'serve') {
   const costs: Costs[] = [];
   await askFor(Number(warmUp), asker, Math.max(...IN_FLIGHT));
   for (const inFlight of IN_FLIGHT) {
-    await askFor(Number(warmUp) / 10, asker, inFlight);
+    // Behind another load the compiler, and the garbage collector, have something to do at first.
+    await askFor(Number(warmUp) / 3, asker, inFlight);
     const meter = new Meter(pid === undefined ? undefined : Number(pid));
     const otherMeter = new Meter(answering.pid);
     const { taken, lasted } = await askFor(Number(measured), asker, inFlight);
