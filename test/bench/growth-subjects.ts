@@ -21,22 +21,20 @@ export interface Subject {
 const rate = (title: string): Column => ({ title, isRate: true });
 const milliseconds = (title: string): Column => ({ title, isRate: false });
 
+/** Each queue has two streams. */
+const queues = {
+  unit: 'queues',
+  sizes: [1, 10, 100, 1000],
+  warmSize: 1,
+  columns: [rate('thousand items/s'), milliseconds('first item of all: ms')],
+};
+
 export const subjects: readonly Subject[] = [
+  { ...queues, name: 'queues', title: 'Many queues in one process: PushStream and PullStream each' },
   {
-    name: 'queues',
-    title: 'Many queues in one process: PushStream and PullStream each',
-    unit: 'queues',
-    sizes: [1, 10, 100, 1000],
-    warmSize: 1,
-    columns: [rate('thousand items/s'), milliseconds('first item of all: ms')],
-  },
-  {
+    ...queues,
     name: 'queues of deliveries',
     title: 'Many queues in one process: PushStream and DeliveryStream → AckStream each',
-    unit: 'queues',
-    sizes: [1, 10, 100, 1000],
-    warmSize: 1,
-    columns: [rate('thousand items/s'), milliseconds('first item of all: ms')],
   },
   {
     name: 'pullers',

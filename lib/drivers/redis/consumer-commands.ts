@@ -45,12 +45,9 @@ export class ConsumerCommands {
     const taking = client.millraceTake(queue, again, consumers, inProcess, landing, list, ...args);
     const reading = client.lrangeBuffer(list, 0, -1);
     const [mark, bodies] = await whenAllSettled([taking, reading]);
-    if (typeof mark !== 'string') return mark as number | null;
+    if (typeof mark !== 'string') return mark;
     // Where the server did not know the script, it came to it behind the list.
-    return {
-      mark,
-      bodies: (bodies as Buffer[]).length > 0 ? (bodies as Buffer[]) : await client.lrangeBuffer(list, 0, -1),
-    };
+    return { mark, bodies: bodies.length > 0 ? bodies : await client.lrangeBuffer(list, 0, -1) };
   }
 
   #acknowledge(client: Redis, { acknowledged, count, replies }: Report): Promise<number> {

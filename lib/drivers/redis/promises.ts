@@ -17,12 +17,14 @@ export function deferred<T>(): Deferred<T> {
 }
 
 /** What promises give, once all of them are settled; rejects with the first failure. */
-export async function whenAllSettled(promises: readonly (Promise<unknown> | undefined)[]): Promise<unknown[]> {
+export async function whenAllSettled<const Promises extends readonly unknown[]>(
+  promises: Promises,
+): Promise<{ -readonly [Index in keyof Promises]: Awaited<Promises[Index]> }> {
   const results = await Promise.allSettled(promises);
   return results.map((result) => {
     if (result.status === 'rejected') throw result.reason;
     return result.value;
-  });
+  }) as { -readonly [Index in keyof Promises]: Awaited<Promises[Index]> };
 }
 
 /** Resolves when a signal is aborted. */
