@@ -10,7 +10,7 @@ import { type Job, job } from './case.ts';
 import { type Latency, QUEUE } from './latency.ts';
 import { Meter } from './meter.ts';
 import type { Peer } from './peer.ts';
-import { RawConsumer, type RawParcel } from './raw-consumer.ts';
+import { RawConsumer } from './raw-consumer.ts';
 import { percentile } from './table.ts';
 
 /** A producer, and a consumer that calls back for each job that comes. */
@@ -60,15 +60,13 @@ function rawLremLine(url: string, arrived: Arrived): Line {
 /** What a delivery takes, by hand. */
 async function rawScriptsLine(url: string, arrived: Arrived): Promise<Line> {
   const holder = await RawConsumer.join(url, QUEUE);
-  const consumer = new Redis(url);
-  return rawLineOf(numberedPusher(holder), [holder.redis, consumer], async () => {
-    await consumer.blmove(QUEUE, holder.landing, 'RIGHT', 'LEFT', 0);
-    const parcel = (await holder.take(1)) as RawParcel;
+  return rawLineOf(numberedPusher(holder), holder.clients, async () => {
+    const { parcel } = await holder.land();
     const job = parcel.jobs[0] as Job;
     await new Promise<void>((resolve) => {
-      arrived(job.id, () => {
+      arrived(job.id, async () => {
         holder.done({ job, parcel, index: 0 });
-        return holder.flush().finally(resolve);
+        resolve();
       });
     });
   });

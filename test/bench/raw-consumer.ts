@@ -31,7 +31,7 @@ export class RawConsumer {
   readonly #incarnation = `raw-${process.pid}`;
   readonly #inProcess: string;
   readonly #parcels: string;
-  #waiting: Redis | undefined;
+  readonly #waiting: Redis;
   #number = 0;
   #done: RawParcel[] = [];
   #count = 0;
@@ -40,6 +40,7 @@ export class RawConsumer {
 
   private constructor(url: string, queue: string) {
     this.redis = new Redis(url, { scripts });
+    this.#waiting = new Redis(url, { scripts });
     this.keys = new QueueKeys(queue);
     this.#inProcess = this.keys.inProcess(this.#name);
     this.#parcels = this.keys.parcels(this.#incarnation);
@@ -48,9 +49,16 @@ export class RawConsumer {
   static async join(url: string, queue: string): Promise<RawConsumer> {
     const consumer = new RawConsumer(url, queue);
     const { redis, keys } = consumer;
+    // Until then it has no stream.
+    await consumer.#waiting.ping();
     const who = [consumer.#name, consumer.#incarnation, LEASE, 5, ''];
     await redis.millraceJoin(keys.consumers, 0, keys.base, keys.wake, ...who);
     return consumer;
+  }
+
+  /** What it asks with. */
+  get clients(): Redis[] {
+    return [this.redis, this.#waiting];
   }
 
   get landing(): string {
@@ -93,8 +101,20 @@ export class RawConsumer {
 
   /** Waits until an item has come, which the next {@link take} gives with what there is besides. */
   async wait(): Promise<void> {
-    this.#waiting ??= this.redis.duplicate();
     await this.#waiting.blmove(this.keys.queue, this.landing, 'RIGHT', 'LEFT', 0);
+  }
+
+  /** Acknowledges what is done and waits for an item, which is held as it has landed, in one write; says how many there are besides. */
+  async land(): Promise<{ parcel: RawParcel; left: number }> {
+    const { stream } = this.#waiting;
+    stream.cork();
+    if (this.#count > 0) void this.#acknowledge(this.#waiting);
+    const landing = this.#waiting.blmove(this.keys.queue, this.landing, 'RIGHT', 'LEFT', 0);
+    const counting = this.#waiting.llen(this.keys.queue);
+    stream.uncork();
+    const item = (await landing) as string;
+    const parcel = { number: ++this.#number, jobs: [JSON.parse(item)], mask: undefined };
+    return { parcel, left: await counting };
   }
 
   /** Acknowledges what is done. */
@@ -114,20 +134,20 @@ export class RawConsumer {
   async close(): Promise<void> {
     await this.redis.millraceLeave(this.keys.consumers, this.keys.base, this.keys.wake, this.#name, this.#incarnation);
     this.redis.disconnect();
-    this.#waiting?.disconnect();
+    this.#waiting.disconnect();
   }
 
-  #acknowledge(): Promise<number> {
+  #acknowledge(by = this.redis): Promise<number> {
     const where = [this.keys.consumers, this.#inProcess, this.keys.marks, this.#parcels];
     const who = [this.#name, this.#incarnation, this.#count];
     const masks = this.#done.flatMap(({ number, mask }) => [number, mask as Buffer]);
     for (const parcel of this.#done) parcel.mask = undefined;
     this.#done = [];
     this.#count = 0;
-    if (this.#replies.size === 0) return this.redis.millraceAck(...where, ...who, ...masks);
+    if (this.#replies.size === 0) return by.millraceAck(...where, ...who, ...masks);
     const messages = Array.from(this.#replies, ([channel, texts]) => [channel, `[${texts.join()}]`]).flat();
     this.#replies.clear();
-    return this.redis.millraceAnswer(...where, ...who, this.keys.base, masks.length / 2, ...masks, ...messages);
+    return by.millraceAnswer(...where, ...who, this.keys.base, masks.length / 2, ...masks, ...messages);
   }
 }
 

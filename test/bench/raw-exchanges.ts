@@ -3,13 +3,16 @@ import { QueueKeys } from '../../lib/drivers/redis/keys.ts';
 import { scripts } from '../../lib/drivers/redis/scripts/index.ts';
 import type { Job } from './case.ts';
 import { type Asker, type Exchange, echo, METHOD } from './exchange.ts';
-import { RawConsumer } from './raw-consumer.ts';
+import { RawConsumer, type RawParcel } from './raw-consumer.ts';
 
 const QUEUE = 'requests';
 
 /** How many items one command carries at most, and how many batches are on their way at a time. */
 const BATCH = 128;
 const COMMANDS = 2;
+
+/** Behind so many that came alone the next is held as it has landed. */
+const ALONE = 3;
 
 /** What is asked, as far as it is looked at. */
 interface Request {
@@ -73,14 +76,21 @@ export const raw: Exchange = {
   broker: 'redis',
   async serve(url) {
     const holder = await RawConsumer.join(url, QUEUE);
-    const waiting = new Redis(url);
+    let alone = 0;
+    const next = async (): Promise<RawParcel> => {
+      for (; alone < ALONE; await holder.wait()) {
+        const parcel = await holder.take(BATCH);
+        if (!parcel) continue;
+        alone = parcel.jobs.length === 1 ? alone + 1 : 0;
+        return parcel;
+      }
+      const { parcel, left } = await holder.land();
+      if (left > 0) alone = 0;
+      return parcel;
+    };
     const loop = async (): Promise<void> => {
       for (;;) {
-        const parcel = await holder.take(BATCH);
-        if (!parcel) {
-          await waiting.blmove(QUEUE, holder.landing, 'RIGHT', 'LEFT', 0);
-          continue;
-        }
+        const parcel = await next();
         const requests = parcel.jobs as unknown as Request[];
         const replies = await repliesTo(requests);
         for (const [index, { channel }] of requests.entries()) {

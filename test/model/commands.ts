@@ -101,6 +101,27 @@ export function wait(who: number, max: number, bodies: readonly string[], hands:
   });
 }
 
+/** Somebody acknowledges one item after the other as it comes, and waits for the next, which is pushed at that moment. */
+export function serve(who: number, bodies: readonly string[], isLossy: boolean): Command {
+  return command(`serve(${who}, ${JSON.stringify(bodies)}${lost(isLossy)})`, (model) => {
+    const { jobs } = model;
+    const server = waiter(model, who);
+    if (server === undefined || !heldBy(model.consumer(server)).every(({ isHanded }) => isHanded)) return undefined;
+    const consumer = model.consumer(server);
+    return {
+      model: () =>
+        bodies.flatMap((body) => {
+          jobs.push([body], 'left', 0);
+          const got = jobs.take(consumer, 1);
+          const receipt = consumer.receipts.at(-1) as Receipt;
+          receipt.isHanded = true;
+          return [...got, ...jobs.settle(consumer, [[receipt, 'ack']])];
+        }),
+      world: (world) => world.serve(server, bodies, isLossy),
+    };
+  });
+}
+
 /** Somebody waits at an empty queue, and dies as the first of what is pushed then comes to him. */
 export function dieWaiting(who: number, bodies: readonly string[]): Command {
   return command(`dieWaiting(${who}, ${JSON.stringify(bodies)})`, (model) => {

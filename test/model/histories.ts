@@ -11,6 +11,7 @@ import {
   oust,
   push,
   rerun,
+  serve,
   settle,
   stall,
   start,
@@ -50,6 +51,10 @@ const weighed: { readonly weight: number; readonly arbitrary: Arbitrary<Command>
   {
     weight: 2,
     arbitrary: fc.tuple(who, fc.integer({ min: 1, max: 3 }), bodies, fc.boolean(), isLossy).map((all) => wait(...all)),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(who, fc.array(body, { minLength: 6, maxLength: 8 }), oneIn(8)).map((all) => serve(...all)),
   },
   { weight: 1, arbitrary: fc.tuple(who, bodies).map((all) => dieWaiting(...all)) },
   { weight: 5, arbitrary: fc.tuple(who, fc.integer({ min: 1, max: 3 })).map((all) => handOver(...all)) },

@@ -76,7 +76,10 @@ local settled, isAgain`,
       ],
     ],
   },
-  { name: 'keeps the items of a parcel that is settled', change: [["redis.call('UNLINK', parcels .. parcel)", '']] },
+  {
+    name: 'keeps the items of a parcel that is settled',
+    change: [["redis.call('UNLINK', parcels .. parcel)", "redis.call('EXISTS', parcels .. parcel)"]],
+  },
   { name: 'keeps the items of a parcel that it has put back', change: [["redis.call('UNLINK', list)", '']] },
   { name: 'takes the last first', change: [["'DESC', 'LIMIT'", "'ASC', 'LIMIT'"]] },
   {
@@ -106,7 +109,15 @@ local settled, isAgain`,
   {
     name: 'forgets what has landed',
     script: 'millraceTake',
-    change: [["redis.call('LRANGE', landing, 0, -1)", '{}']],
+    change: [["redis.call('LRANGE', landing, max < 0 and -1 or 0, -1)", '{}']],
+  },
+  {
+    name: 'keeps what has landed when it is acknowledged',
+    change: [["not redis.call('RPOP', parcels .. '0')", "redis.call('LLEN', parcels .. '0') == 0"]],
+  },
+  {
+    name: 'acknowledges what has landed since where it is said again',
+    change: [['last >= tonumber(parcel) or ', '']],
   },
   {
     name: 'charges what nobody has handed over as it is taken',

@@ -170,7 +170,40 @@ export class World {
     const items = await receiving;
     taken.push(...items);
     await heard(participant);
-    return items.map(({ bytes, attempt }) => `${textOf(bytes)}#${attempt}`);
+    const got = items.map(({ bytes, attempt }) => `${textOf(bytes)}#${attempt}`);
+    // A driver may give what it has waited for first.
+    return got.length > 0 && got.length < max ? [...got, ...(await this.take(who, max - got.length))] : got;
+  }
+
+  /** Acknowledges one item after the other as it comes, and waits for the next, which is pushed at that moment. */
+  async serve(who: number, bodies: readonly string[], losesAnswer: boolean): Promise<(string | boolean)[]> {
+    const participant = this.#participant(who);
+    const { consumer, taken, settled, place } = participant;
+    const answers: (string | Promise<boolean>)[] = [];
+    const pushed: Promise<boolean>[] = [];
+    for (const [index, body] of bodies.entries()) {
+      const received = new AbortController();
+      const receiving = consumer.receive(2, true);
+      if (index === 0) await this.#ground.waits();
+      const pushing = this.push([body], 'left', 0);
+      pushed.push(pushing);
+      // If it waits on, it has got nothing.
+      const isLost = pushing.then(() => this.#ground.waits(received.signal)).then(() => !received.signal.aborted);
+      void isLost.then((isSo) => isSo && consumer.cancel());
+      const items = await receiving;
+      received.abort();
+      for (const item of items) {
+        taken.push(item);
+        settled.add(item);
+        answers.push(`${textOf(item.bytes)}#${item.attempt}`, consumer.settle(item, OUTCOMES.ack));
+      }
+      if (losesAnswer && index === bodies.length - 2) void this.#loseAnswer(place);
+    }
+    // What there is when it asks next it does not know.
+    consumer.cancel();
+    await Promise.all(pushed);
+    await heard(participant);
+    return Promise.all(answers);
   }
 
   /** Dies while it waits, of an item that is on its way to it. */

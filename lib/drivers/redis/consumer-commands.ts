@@ -28,8 +28,9 @@ export class ConsumerCommands {
   }
 
   /** Says all that is in a report. */
-  tell(client: Redis, report: Report): Promise<number>[] {
-    const answers: Promise<number>[] = [];
+  tell(client: Redis, report: Report): Promise<unknown>[] {
+    const answers: Promise<unknown>[] = [];
+    if (report.landed) answers.push(this.#take(client, { number: report.landed.number, max: -1, atOnce: 1 }));
     if (report.handed) answers.push(this.handOver(client, report.handed));
     for (const items of report.returned) answers.push(this.#return(client, items));
     if (report.acknowledged.length > 0) answers.push(this.#acknowledge(client, report));
@@ -37,17 +38,21 @@ export class ConsumerCommands {
   }
 
   /** Takes, and reads what was taken, in one round trip: null if there is nothing, 0 if what comes first waits until nothing is held. */
-  async take(client: Redis, { number, max, atOnce }: Take): Promise<Taken | number | null> {
-    const { name, incarnation, inProcess, landing, parcels } = this.#lease;
-    const { queue, again, consumers } = this.#keys;
-    const list = parcels + number;
-    const args = [clock.offset, name, incarnation, number, max, atOnce];
-    const taking = client.millraceTake(queue, again, consumers, inProcess, landing, list, ...args);
+  async take(client: Redis, take: Take): Promise<Taken | number | null> {
+    const list = this.#lease.parcels + take.number;
+    const taking = this.#take(client, take);
     const reading = client.lrangeBuffer(list, 0, -1);
     const [mark, bodies] = await whenAllSettled([taking, reading]);
     if (typeof mark !== 'string') return mark;
     // Where the server did not know the script, it came to it behind the list.
     return { mark, bodies: bodies.length > 0 ? bodies : await client.lrangeBuffer(list, 0, -1) };
+  }
+
+  #take(client: Redis, { number, max, atOnce }: Take): Promise<string | number | null> {
+    const { name, incarnation, inProcess, landing, parcels } = this.#lease;
+    const { queue, again, consumers } = this.#keys;
+    const args = [clock.offset, name, incarnation, number, max, atOnce];
+    return client.millraceTake(queue, again, consumers, inProcess, landing, parcels + number, ...args);
   }
 
   #acknowledge(client: Redis, { acknowledged, count, replies }: Report): Promise<number> {

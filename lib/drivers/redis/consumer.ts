@@ -1,3 +1,4 @@
+import type { Redis } from 'ioredis';
 import type { Consumer, ConsumerOptions, DriverConnection, Held, Outcome } from '../../driver.ts';
 import { type RedisClients, unboundedAbortController } from './clients.ts';
 import { ConsumerCommands } from './consumer-commands.ts';
@@ -5,15 +6,18 @@ import { type Found, Holdings } from './holdings.ts';
 import type { QueueKeys } from './keys.ts';
 import { Lease } from './lease.ts';
 import { Parcel, type RedisHeld, type Take, type Taken } from './parcel.ts';
-import type { BlockingClient } from './pool.ts';
+import type { BlockingClient, Moved } from './pool.ts';
 import { aborted } from './promises.ts';
 import { isAnswer } from './refusals.ts';
 import { type Settlement, settlementOf } from './settlement.ts';
 import { Turns } from './turns.ts';
-import { waitOnce } from './waiting.ts';
+import { landedOf, takenOf, untilAborted, waitOnce } from './waiting.ts';
 
 /** For how many milliseconds something may be carried out late, that was on its way when its connection broke. */
 const LATE = 60_000;
+
+/** After how many waits in a row that brought a lone item the next is waited for as one that may be handed over as soon as it has landed. */
+const ALONE = 3;
 
 /** A call of `receive`. */
 interface Call {
@@ -42,7 +46,7 @@ export class RedisConsumer implements Consumer {
   #call: Call = { max: 0, atOnce: false, isCancelled: false };
   #receiving: Promise<void> | undefined;
   /** What ends the wait under way, and how many have failed one after the other. */
-  #waiting: AbortController | undefined;
+  #waiting = new AbortController();
   #failures = 0;
   /** When a wait was last broken off, which may have brought something, or may yet, and nobody hears of it; and the look for that. */
   #brokeAt = Number.NEGATIVE_INFINITY;
@@ -53,6 +57,8 @@ export class RedisConsumer implements Consumer {
   #onChange: (() => void) | undefined;
   /** Whether what was received last was all that there was: who asks next had better wait. */
   #isDry = false;
+  /** How many waits, one after the other, have brought a lone item. */
+  #alone = 0;
   #closed: Promise<void> | undefined;
 
   constructor(connection: DriverConnection, clients: RedisClients, keys: QueueKeys, options: ConsumerOptions) {
@@ -151,18 +157,26 @@ export class RedisConsumer implements Consumer {
    * @param isDry whether that is at once behind a take: then what the handlers answer in this turn goes along
    */
   async #wait(call: Call, isDry: boolean): Promise<Parcel | undefined> {
-    const waiting = new AbortController();
-    this.#waiting = waiting;
+    if (this.#waiting.signal.aborted) this.#waiting = new AbortController();
+    const waiting = this.#waiting;
     if (isDry) this.#turns.expectWait();
     try {
       for (;;) {
         const { incarnation } = this.#lease;
         const take = this.#holdings.nextTake(call.max, call.atOnce);
-        const answer = await waitOnce(this.#clients, waiting.signal, (client, ms) => this.#sayWait(client, ms, take));
+        const mayLand = this.#alone >= ALONE && this.#holdings.mayLand(take);
+        const answer = await waitOnce(this.#clients, waiting.signal, (client, ms) =>
+          this.#sayWait(client, ms, take, mayLand),
+        );
         this.#failures = 0;
         if (answer === undefined || !this.#lease.stands(answer, incarnation)) return undefined;
-        const found = this.#holdings.add(take, answer);
-        if (found instanceof Parcel) return found;
+        const found = mayLand
+          ? this.#land(take, answer as Taken | null, incarnation)
+          : this.#holdings.add(take, answer);
+        if (found instanceof Parcel) {
+          this.#alone = found.items.length === 1 ? this.#alone + 1 : 0;
+          return found;
+        }
         if (found === 'suspect' || waiting.signal.aborted) return undefined;
       }
     } catch (error) {
@@ -170,26 +184,43 @@ export class RedisConsumer implements Consumer {
       return undefined;
     } finally {
       this.#turns.endWait();
-      this.#waiting = undefined;
     }
   }
 
-  async #sayWait(client: BlockingClient, milliseconds: number, take: Take): Promise<Taken | number | null> {
+  /**
+   * @param mayLand whether only what lands is waited for, and how much there is beside it, instead of all that can be taken
+   */
+  async #sayWait(
+    client: BlockingClient,
+    milliseconds: number,
+    take: Take,
+    mayLand: boolean,
+  ): Promise<Taken | number | null> {
     if (this.#turns.isWaitExpected) await new Promise(setImmediate);
+    const { signal } = this.#waiting;
+    while (!this.#turns.hasRoomToLand && !signal.aborted) await untilAborted(this.#turns.sayNow(), signal);
     // What has not begun can't be cut short.
-    if (this.#waiting?.signal.aborted) return null;
-    return await client.moveThen(
-      this.#keys.queue,
-      this.#lease.landing,
-      milliseconds,
-      (redis) => this.#commands.take(redis, take),
-      (redis) => this.#turns.goAlong(redis),
-    );
+    if (signal.aborted) return null;
+    const { queue } = this.#keys;
+    const goAlong = (redis: Redis): void => this.#turns.goAlong(redis);
+    const move = <Answer>(next: (redis: Redis) => Promise<Answer>): Promise<Moved<Answer>> =>
+      client.moveThen(queue, this.#lease.landing, milliseconds, next, goAlong);
+    if (mayLand) return landedOf(await move((redis) => redis.llen(queue)));
+    return takenOf(await move((redis) => this.#commands.take(redis, take)));
+  }
+
+  #land(take: Take, landed: Taken | null, incarnation: string): Parcel | undefined {
+    // What has landed for who it was before is put back with all else.
+    if (!landed || incarnation !== this.#lease.incarnation) return undefined;
+    const parcel = this.#holdings.land(take, landed);
+    this.#turns.noteLanded();
+    return parcel;
   }
 
   /** Waits a little after a wait that failed, if it is still wanted; rejects where it is in vain. */
   async #recover(error: unknown, call: Call, signal: AbortSignal): Promise<void> {
     if (!isAnswer(error)) this.#brokeAt = performance.now();
+    this.#alone = 0;
     this.#turns.doubtServer();
     if (call.isCancelled || signal.aborted) return;
     await this.#clients.recover(error, this.#failures, this.#closing.signal);
@@ -215,7 +246,7 @@ export class RedisConsumer implements Consumer {
   /** Something comes again: who waits for the queue looks. */
   #wake(): void {
     this.#isWoken = true;
-    this.#waiting?.abort();
+    this.#waiting.abort();
     this.#onChange?.();
   }
 

@@ -39,9 +39,9 @@ export class QueueKeys {
     return `${this.base}in-process:${consumer}`;
   }
 
-  /** A list in which a pop that waited puts its item. */
+  /** A list in which a pop that waits puts its item, before that is a parcel. */
   landing(incarnation: string): string {
-    return `${this.base}landing:${incarnation}`;
+    return `${this.parcels(incarnation)}0`;
   }
 
   /** What the names of the lists begin with that are the parcels of a consumer; a number follows. */

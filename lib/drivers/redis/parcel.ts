@@ -17,10 +17,11 @@ export interface Take {
   readonly atOnce: number;
 }
 
-/** What was taken: the parcel's letter and time, and its items or entries. */
+/** What was taken: the parcel's letter and time, its items or entries, and how many are left, if that is known. */
 export interface Taken {
   readonly mark: string;
   readonly bodies: readonly Buffer[];
+  readonly left?: number | undefined;
 }
 
 /** An item that a consumer holds: where it is in which parcel. */
@@ -56,11 +57,11 @@ export class Parcel implements Bagged {
   /** Bits to be acknowledged with the next turn. */
   #mask: Buffer | undefined;
 
-  constructor({ number, max }: Take, { mark, bodies }: Taken) {
+  constructor({ number, max }: Take, { mark, bodies, left }: Taken) {
     const letter = mark[0];
     this.number = number;
     this.isPlain = letter !== ENTRIES;
-    this.isAll = bodies.length < max && letter !== ENTRIES && letter !== AHEAD;
+    this.isAll = left === undefined ? bodies.length < max && letter !== ENTRIES && letter !== AHEAD : left === 0;
     for (const body of bodies) {
       if (this.isPlain) this.#add(body, 1);
       else this.#addEntry(body);

@@ -19,15 +19,24 @@ const ACQUIRE_TIMEOUT = 60_000;
 /** A list, and what was popped from it. */
 export type Popped = [list: Buffer, items: Buffer[]];
 
+/** What a move has moved, and what answers that which was sent behind it. */
+export type Moved<Answer> = [moved: PromiseSettledResult<Buffer | null>, answered: PromiseSettledResult<Answer>];
+
 /** A client of its own for pops that block. One connection is one life: after any error it is thrown away. */
 export class BlockingClient {
   readonly #redis: Redis;
   #id: number | undefined;
   #waiting = false;
   #opening: Promise<void> | undefined;
+  #isOpen = false;
 
   constructor(redis: Redis) {
     this.#redis = redis;
+  }
+
+  /** Whether it has connected: who opens it need not wait. */
+  get isOpen(): boolean {
+    return this.#isOpen;
   }
 
   /** Whether it can still be used. */
@@ -57,27 +66,22 @@ export class BlockingClient {
 
   /**
    * Moves the rightmost item of a list to the left of another, waiting for one for at most `milliseconds`; gives what is sent right
-   * behind that, in the same write, and carried out as soon as the wait is over. What is sent `before` goes along, too. Where the move is refused, what comes behind it may have
-   * found something all the same: it rejects only where that is null.
+   * behind that, in the same write, and carried out as soon as the wait is over. What is sent `before` goes along, too.
    */
   async moveThen<Answer>(
     from: string,
     to: string,
     milliseconds: number,
     next: (redis: Redis) => Promise<Answer>,
-    before?: (redis: Redis) => void,
-  ): Promise<Answer> {
+    before: (redis: Redis) => void = () => {},
+  ): Promise<Moved<Answer>> {
     const { stream } = this.#redis;
     stream.cork();
-    before?.(this.#redis);
-    const moving = this.#block('BLMOVE', from, to, 'RIGHT', 'LEFT', milliseconds / 1000);
+    before(this.#redis);
+    const moving = this.#block('BLMOVE', from, to, 'RIGHT', 'LEFT', milliseconds / 1000) as Promise<Buffer | null>;
     const answering = next(this.#redis);
     stream.uncork();
-    const [moved, answered] = await Promise.allSettled([moving, answering]);
-    if (answered.status === 'fulfilled' && answered.value !== null) return answered.value;
-    if (moved.status === 'rejected') throw moved.reason;
-    if (answered.status === 'rejected') throw answered.reason;
-    return answered.value;
+    return await Promise.allSettled([moving, answering]);
   }
 
   /**
@@ -107,6 +111,7 @@ export class BlockingClient {
       if (isAnswer(error)) return undefined;
       throw error;
     });
+    this.#isOpen = true;
   }
 
   async #block(command: string, ...args: (string | number)[]): Promise<unknown> {
@@ -124,6 +129,8 @@ export class BlockingPool {
   readonly #pool: Pool<BlockingClient>;
   readonly #max: number;
   readonly #clients = new Set<BlockingClient>();
+  /** A client that has just been released: generic-pool has it back unless somebody waits on with it at once. */
+  #spare: BlockingClient | undefined;
   #warned = false;
 
   constructor(newClient: () => Redis, max: number) {
@@ -176,8 +183,19 @@ export class BlockingPool {
     }
   }
 
+  /** The client that was released in this turn of the event loop, if there is one: that costs less than {@link acquire}. */
+  reuse(): BlockingClient | undefined {
+    if (!this.#spare?.alive) return undefined;
+    const client = this.#spare;
+    this.#spare = undefined;
+    return client;
+  }
+
   release(client: BlockingClient): void {
-    void this.#pool.release(client);
+    this.#releaseSpare();
+    this.#spare = client;
+    if (this.#pool.pending > 0 || !client.isOpen) this.#releaseSpare();
+    else setImmediate(() => this.#releaseSpare());
   }
 
   /** Throws a borrowed client away. */
@@ -187,6 +205,7 @@ export class BlockingPool {
 
   /** Closes the clients that nobody waits with. */
   async clear(): Promise<void> {
+    this.#releaseSpare();
     await this.#pool.clear();
   }
 
@@ -195,6 +214,12 @@ export class BlockingPool {
     for (const client of this.#clients) client.close();
     await this.#pool.drain();
     await this.#pool.clear();
+  }
+
+  #releaseSpare(): void {
+    if (!this.#spare) return;
+    void this.#pool.release(this.#spare);
+    this.#spare = undefined;
   }
 
   #warn(): void {

@@ -22,6 +22,8 @@ export class Report {
   readonly replies: Reply[] = [];
   /** By which right it is said: that under which all of it is held. */
   incarnation = '';
+  /** What has landed, and is to be made a parcel before all else is said, once it is sealed. */
+  landed: Parcel | undefined;
   /** What is acknowledged, once it is sealed. */
   acknowledged: readonly Acknowledged[] = [];
   #returned: Returned[] = [];
@@ -34,9 +36,9 @@ export class Report {
     return !this.handed && !this.#settling;
   }
 
-  /** Whether it answers requests, and sends no item back. */
-  get isOfAnswers(): boolean {
-    return this.replies.length > 0 && this.#returned.length === 0;
+  /** Whether it sends no item back. */
+  get returnsNothing(): boolean {
+    return this.#returned.length === 0;
   }
 
   /** The parcels of which something is settled; some may be there twice. */
@@ -71,9 +73,14 @@ export class Report {
     this.#returned = this.#returned.filter((one) => !isReleased(one));
   }
 
-  /** Ends the gathering. */
-  seal(incarnation: string): void {
+  /**
+   * Ends the gathering.
+   *
+   * @param landed what has landed, and is no parcel yet: it need not become one where it is acknowledged
+   */
+  seal(incarnation: string, landed: Parcel | undefined): void {
     this.incarnation = incarnation;
+    if (landed && !this.#parcels.includes(landed)) this.landed = landed;
     this.acknowledged = this.#parcels.map((parcel) => [parcel, parcel.takeMask()]);
   }
 

@@ -46,9 +46,10 @@ export class Turns {
   /** The turn under way. */
   #turning: Promise<void> | undefined;
   #isClosing = false;
-  /** Whether a wait is about to be said, for which answers wait; whether the server knows the script for them. */
+  /** Whether a wait is about to be said, for which answers wait; whether the server knows the scripts for them. */
   #isWaitExpected = false;
   #hasAnswered = false;
+  #hasAcknowledged = false;
 
   /**
    * @param holdings what settlements are of, and takes add to
@@ -102,30 +103,47 @@ export class Turns {
     });
   }
 
-  /** Has answers wait for a wait that is about to be said, if the server knows the script for them. */
+  /** Has acknowledgements wait for a wait that is about to be said, if the server knows the script for them. */
   expectWait(): void {
-    this.#isWaitExpected = this.#hasAnswered;
+    this.#isWaitExpected = this.#hasAnswered || this.#hasAcknowledged;
   }
 
-  /** Whether answers wait for a wait: it had better be said when all that are given in this turn of the event loop are there. */
+  /** Whether they wait for a wait: it had better be said when all that are given in this turn of the event loop are there. */
   get isWaitExpected(): boolean {
     return this.#isWaitExpected;
   }
 
+  /** Whether another item may land: the server has been told of the one that has, or that may go along with a wait which is said now. */
+  get hasRoomToLand(): boolean {
+    return !this.#holdings.landed || (!this.#turning && this.#canGoAlong);
+  }
+
+  /** Says what there is to say; resolves when that, or what was under way, is heard. */
+  async sayNow(): Promise<void> {
+    this.#turn();
+    await this.#turning;
+  }
+
   /** Says what may go along with a wait, by the client that is about to say that. */
   goAlong(client: Redis): void {
-    if (this.#isWaitExpected && this.#canGoAlong) this.#turn(client);
+    if ((this.#isWaitExpected || this.#holdings.landed) && this.#canGoAlong) this.#turn(client);
     this.#isWaitExpected = false;
   }
 
-  /** Has answers wait no more: the wait is over, though it was never said, maybe. */
+  /** Has them wait no more: the wait is over, though it was never said, maybe. */
   endWait(): void {
     this.#isWaitExpected = false;
+  }
+
+  /** Sees to it that the server is told of what has landed before long. */
+  noteLanded(): void {
+    this.#schedule();
   }
 
   /** The server may be another one, which does not know the scripts. */
   doubtServer(): void {
     this.#hasAnswered = false;
+    this.#hasAcknowledged = false;
   }
 
   /** The lease has ended: there is nothing to say of what was held. */
@@ -144,13 +162,19 @@ export class Turns {
     }
   }
 
-  /** Whether what there is to say may go before a wait: answers, by a script that the server knows; others would be held up behind it. */
+  /**
+   * Whether what there is to say may go before a wait: what is acknowledged, by a script that the server knows, would be held up behind
+   * it otherwise. That for what has landed is known: something was taken before.
+   */
   get #canGoAlong(): boolean {
-    return this.#hasAnswered && this.#report.isOfAnswers;
+    const { count, replies, returnsNothing } = this.#report;
+    const isKnown =
+      count === 0 ? this.#holdings.landed : replies.length > 0 ? this.#hasAnswered : this.#hasAcknowledged;
+    return returnsNothing && Boolean(isKnown);
   }
 
   get #hasSomethingToSay(): boolean {
-    return this.#take !== undefined || !this.#report.isEmpty;
+    return this.#take !== undefined || !this.#report.isEmpty || this.#holdings.landed !== undefined;
   }
 
   /** Says in a moment what there is to say: what of one turn of the event loop, and where it is much, of a few, goes together. */
@@ -174,7 +198,7 @@ export class Turns {
   #turn(by?: Redis): void {
     if (this.#turning || !this.#hasSomethingToSay) return;
     const turn: Turn = { report: this.#report, take: this.#take, found: undefined };
-    this.#report.seal(this.#lease.incarnation);
+    this.#report.seal(this.#lease.incarnation, this.#holdings.landed);
     this.#report = new Report();
     this.#take = undefined;
     this.#turning = this.#transmit(turn, by).finally(() => this.#end(turn));
@@ -234,8 +258,10 @@ export class Turns {
   }
 
   #conclude(report: Report): void {
-    if (report.replies.length > 0) this.#hasAnswered = true;
-    const { parcels } = report;
+    const { parcels, landed, replies, count } = report;
+    if (replies.length > 0) this.#hasAnswered = true;
+    else if (count > 0) this.#hasAcknowledged = true;
+    if (landed) this.#holdings.record(landed);
     if (parcels.length > 0) this.#holdings.free(parcels);
     report.resolve(true);
   }
@@ -247,6 +273,7 @@ export class Turns {
   }
 
   #giveUp({ report, take }: Turn, reason: unknown): void {
+    if (this.#holdings.landed) this.#holdings.record(this.#holdings.landed);
     report?.reject(reason);
     take?.found.reject(reason);
   }

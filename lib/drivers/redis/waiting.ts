@@ -1,5 +1,6 @@
 import type { RedisClients } from './clients.ts';
-import type { BlockingClient } from './pool.ts';
+import type { Taken } from './parcel.ts';
+import type { BlockingClient, Moved } from './pool.ts';
 import { isAnswer } from './refusals.ts';
 
 /**
@@ -28,6 +29,8 @@ export async function waitOnce<Found>(
 
 /** A blocking client, unless `signal` is aborted first: then the client that comes goes straight back. */
 async function borrow({ pool }: RedisClients, signal: AbortSignal): Promise<BlockingClient | undefined> {
+  const spare = pool.reuse();
+  if (spare) return spare;
   const borrowing = pool.acquire();
   const client = await untilAborted(borrowing, signal);
   if (!client) borrowing.then((late) => pool.release(late)).catch(() => {});
@@ -40,7 +43,7 @@ async function popWith<Found>(
   signal: AbortSignal,
   pop: (client: BlockingClient, milliseconds: number) => Promise<Found>,
 ): Promise<Found | undefined> {
-  await untilAborted(client.open(), signal);
+  if (!client.isOpen) await untilAborted(client.open(), signal);
   if (signal.aborted) return undefined;
   let unblocking: Promise<void> | undefined;
   const unblock = (): void => {
@@ -56,7 +59,7 @@ async function popWith<Found>(
 }
 
 /** What a promise gives, or nothing when `signal` is aborted first. */
-async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
   promise.catch(() => {});
   if (signal.aborted) return undefined;
   let abort: (() => void) | undefined;
@@ -69,4 +72,19 @@ async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promis
   } finally {
     if (abort) signal.removeEventListener('abort', abort);
   }
+}
+
+/** What a move has landed, and what answers how many items there are besides. */
+export function landedOf([moved, left]: Moved<number>): Taken | null {
+  if (moved.status === 'rejected') throw moved.reason;
+  if (moved.value === null) return null;
+  return { mark: 'q', bodies: [moved.value], left: left.status === 'fulfilled' ? left.value : 1 };
+}
+
+/** What was taken behind a move. Where that is refused, the take may have found something all the same: rejects only where it has not. */
+export function takenOf<Found>([moved, taken]: Moved<Found>): Found {
+  if (taken.status === 'fulfilled' && taken.value !== null) return taken.value;
+  if (moved.status === 'rejected') throw moved.reason;
+  if (taken.status === 'rejected') throw taken.reason;
+  return taken.value;
 }

@@ -263,7 +263,7 @@ describe('replies over redis', () => {
     await redis.script('KILL');
     await busy;
     await redis.config('SET', 'busy-reply-threshold', '5000');
-    assert.match(await redis.info('commandstats'), /cmdstat_subscribe:.*rejected_calls=1/);
+    assert.match(await redis.info('commandstats'), /cmdstat_subscribe:.*rejected_calls=[1-9]/);
     await until(async () => (await redis.pubsub('NUMSUB', late.inbox.channel))[1] === 1);
     late.inbox.close();
   });

@@ -7,7 +7,7 @@ import { uniqueQueue } from '../../support/brokers.ts';
 import { TcpProxy } from '../../support/proxy.ts';
 import { RedisServer } from '../../support/redis.ts';
 import { numbers, until } from '../../support/streams.ts';
-import { ACK, attemptsOf, hold, settle, textsOf } from '../contract/stage.ts';
+import { ACK, attemptsOf, hold, RELEASE, settle, textsOf } from '../contract/stage.ts';
 
 describe('what a consumer holds in redis', () => {
   let server: RedisServer;
@@ -82,6 +82,99 @@ describe('what a consumer holds in redis', () => {
     await consumer.close();
     await through.close();
     assert.deepEqual(await redis.keys(`*${keys.queue}*`), [keys.marks]);
+  });
+
+  describe('that came alone, as those before it', () => {
+    let own: DriverConnection;
+    let consumer: Consumer;
+
+    beforeEach(async () => {
+      own = await connected();
+      consumer = consumerOf('patient', own);
+      for (const n of numbers(6)) {
+        const receiving = next((item) => consumer.settle(item, ACK));
+        await redis.lpush(keys.queue, n);
+        assert.equal(await receiving, true);
+      }
+    });
+    afterEach(async () => {
+      await consumer.close(AbortSignal.abort());
+      await own.close();
+      assert.deepEqual(await redis.keys(`*${keys.queue}*`), [keys.marks]);
+    });
+
+    /** Has something done with the next item at the moment in which it comes. */
+    async function next<Result>(act: (item: Held) => Result): Promise<Awaited<Result>> {
+      const [item] = await consumer.receive(10, true);
+      return await act(item as Held);
+    }
+
+    /** What lies where a wait has put it. */
+    async function landed(): Promise<string[]> {
+      const record = await redis.hget(keys.consumers, 'patient');
+      return redis.lrange(keys.landing(String(record).split(' ', 1).join()), 0, -1);
+    }
+
+    it('is no parcel, and charged to who dies of it at once', async () => {
+      const dying = next(() => own.close());
+      await redis.lpush(keys.queue, 'deadly');
+      await dying;
+      assert.deepEqual(await landed(), ['deadly']);
+      const reborn = consumerOf('patient');
+      const held = await hold(reborn, 1);
+      assert.deepEqual(attemptsOf(held), ['deadly#2']);
+      await settle(reborn, held, ACK);
+      await reborn.close();
+    });
+
+    it('becomes a parcel where its handler takes its time', async () => {
+      const receiving = next((item) => item);
+      await redis.lpush(keys.queue, 'slow');
+      const item = await receiving;
+      await until(async () => (await landed()).length === 0);
+      const [parcel] = await left('parcel');
+      assert.deepEqual(await redis.lrange(String(parcel), 0, -1), ['slow']);
+      await settle(consumer, [item], ACK);
+      await consumer.close();
+    });
+
+    it('goes back at once where it is released', async () => {
+      const released = next((item) => consumer.settle(item, RELEASE));
+      await redis.lpush(keys.queue, 'released');
+      assert.equal(await released, true);
+      assert.deepEqual(await redis.lrange(keys.again, 0, -1), ['0 0 released']);
+      await settle(consumer, await hold(consumer, 1), ACK);
+      await consumer.close();
+    });
+
+    it('is settled by the hop of what was made of it', async () => {
+      const sender = own.sender(keys.queue, { side: 'right' });
+      const hopped = next((item) => sender.send(['made'], { settles: { consumer, items: [item] } }));
+      await redis.lpush(keys.queue, 'raw');
+      assert.equal(await hopped, true);
+      const held = await hold(consumer, 1);
+      assert.deepEqual(attemptsOf(held), ['made#1']);
+      await settle(consumer, held, ACK);
+      await sender.close();
+      await consumer.close();
+    });
+
+    it('is acknowledged, and not the one behind it, where the server has forgotten the script', async () => {
+      const acknowledged = next((item) => {
+        const settled = consumer.settle(item, ACK);
+        const receiving = consumer.receive(10, true);
+        return Promise.all([settled, receiving]);
+      });
+      await redis.script('FLUSH');
+      await redis.lpush(keys.queue, 'first');
+      await until(async () => (await redis.info('errorstats')).includes('errorstat_NOSCRIPT'));
+      await redis.lpush(keys.queue, 'second');
+      const [isSettled, held] = await acknowledged;
+      assert.equal(isSettled, true);
+      assert.deepEqual(attemptsOf(held), ['second#1']);
+      await settle(consumer, held, ACK);
+      await consumer.close();
+    });
   });
 
   describe('when redis has forgotten who it is', () => {

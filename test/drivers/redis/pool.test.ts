@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { Redis } from 'ioredis';
 import { connectRedis } from '../../../lib/drivers/redis/connection.ts';
 import { BlockingClient } from '../../../lib/drivers/redis/pool.ts';
+import { takenOf } from '../../../lib/drivers/redis/waiting.ts';
 import { uniqueQueue } from '../../support/brokers.ts';
 import { TcpProxy } from '../../support/proxy.ts';
 import { RedisServer } from '../../support/redis.ts';
@@ -23,13 +24,12 @@ describe('a blocking client', () => {
     const client = new BlockingClient(server.client({ lazyConnect: true }));
     await client.open();
     await redis.config('SET', 'maxmemory', '1');
-    assert.equal(await client.moveThen(from, to, 100, (behind) => behind.rpop(from)), 'item');
-    await assert.rejects(
-      client.moveThen(from, to, 100, (behind) => behind.rpop(from)),
-      /^ReplyError: OOM/,
-    );
+    const move = () => client.moveThen(from, to, 1, (behind) => behind.rpop(from));
+    assert.equal(takenOf(await move()), 'item');
+    const refused = await move();
+    assert.throws(() => takenOf(refused), /^ReplyError: OOM/);
     await redis.config('SET', 'maxmemory', '0');
-    assert.equal(await client.moveThen(from, to, 1, (behind) => behind.rpop(from)), null);
+    assert.equal(takenOf(await move()), null);
     client.close();
   });
 

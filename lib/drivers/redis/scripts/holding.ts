@@ -8,8 +8,8 @@ export const holding = {
    * lost: it is given again; if it had one, this was said long ago, and comes too late. What a pop has landed comes first, then what comes
    * again, then the queue. An entry with two deaths behind it is given alone, to who holds nothing else.
    * KEYS  queue · again · consumers · holdings · landing · the list of the parcel
-   * ARGV  clock offset · consumer · incarnation · number of the parcel · how many at most, where 0 is none but what was moved before ·
-   *       how many of them a handler may see at once, if they are plain items
+   * ARGV  clock offset · consumer · incarnation · number of the parcel · how many at most, where 0 is none but what was moved before, and
+   *       -1 none but what has landed first · how many of them a handler may see at once, if they are plain items
    * gives the letter and the time of the parcel; nil if there is nothing; 0 if what comes first waits until the consumer holds nothing;
    * -1, -2
    */
@@ -24,8 +24,8 @@ local lost, last = unpack(redis.call('HMGET', holdings, ARGV[4], 'last'))
 if lost then return lost end
 if last and tonumber(last) >= tonumber(ARGV[4]) then return false end
 local kind, max = 'q', tonumber(ARGV[5])
-local landed = redis.call('LRANGE', landing, 0, -1)
-if max == 0 and #landed == 0 then return false end
+local landed = redis.call('LRANGE', landing, max < 0 and -1 or 0, -1)
+if max <= 0 and #landed == 0 then return false end
 local function takeFromQueue(most)
   local count = math.min(most, redis.call('LLEN', queue))
   if count <= 0 then return 0 end
@@ -38,7 +38,7 @@ local comesAgain = redis.call('EXISTS', again) == 1
 if #landed > 0 then
   if comesAgain then kind = 'l' else takeFromQueue(max - #landed) end
   redis.call('LPUSH', parcel, unpack(landed))
-  redis.call('DEL', landing)
+  if max < 0 then redis.call('RPOP', landing) else redis.call('DEL', landing) end
 elseif comesAgain then
   kind = 'a'
   local entries, count = redis.call('LRANGE', again, -max, -1), 0
@@ -56,7 +56,7 @@ elseif takeFromQueue(max) == 0 then
   return false
 end
 local mark = kind .. string.format('%d', now(ARGV[1]))
-local handed = ARGV[6] ~= '0' and kind ~= 'a' and { 'handed', ARGV[4] .. ' ' .. ARGV[6] } or {}
+local handed = ARGV[6] ~= '0' and kind ~= 'a' and { 'handed', ARGV[4] .. ' ' .. ARGV[6], 'landing', 1 } or {}
 redis.call('HSET', holdings, ARGV[4], mark, 'last', ARGV[4], unpack(handed))
 return mark`,
   },

@@ -7,7 +7,9 @@ import { REPLIES } from '../../../packet.ts';
  * the order of equal times. A parcel is what one take moved: a list, in which what was to be had first is first. The holdings of its
  * consumer have a field '<n>' for it, a letter ('a': entries, 'q': plain items, 'l': the same, while there are entries to be had first)
  * and the time; and a field '<n>*' with a bit for each of its items that is settled. Their field 'handed' says up to which of them all
- * (parcel and index) a handler may have seen them; 'last' is the highest number that a parcel had. Items are moved from list to list by
+ * (parcel and index) a handler may have seen them; 'last' is the highest number that a parcel had. The list with the number 0 is where
+ * a wait has put an item: it is the first of the parcel that is taken next, or is settled as the next though it was never taken; the field
+ * 'landing' is there if a handler may have seen it. Items are moved from list to list by
  * the server itself: each that passes through Lua costs as much as all else that is done with it.
  */
 
@@ -72,8 +74,9 @@ end
 `;
 
 /**
- * Marks what is settled of a parcel by a mask, of which the bits beyond the last item are set; the parcel goes with the last. Gives whether
- * that was news: what is said again, because its answer was lost, is not.
+ * Marks what is settled of a parcel by a mask, of which the bits beyond the last item are set; the parcel goes with the last. One that was
+ * never taken, but has a number beyond all that were, is the item that has landed first. Gives whether that was news: what is said
+ * again, because its answer was lost, is not.
  */
 export const SETTLE = String.raw`
 local function settle(holdings, parcels, parcel, mask)
@@ -85,8 +88,13 @@ local function settle(holdings, parcels, parcel, mask)
     mask = table.concat(bytes)
   end
   if mask == all then
-    if redis.call('HDEL', holdings, parcel, field) == 0 then return false end
-    redis.call('UNLINK', parcels .. parcel)
+    if redis.call('UNLINK', parcels .. parcel) == 1 then
+      redis.call('HDEL', holdings, parcel, field)
+      return true
+    end
+    local last = tonumber(redis.call('HGET', holdings, 'last') or 0)
+    if last >= tonumber(parcel) or not redis.call('RPOP', parcels .. '0') then return false end
+    redis.call('HSET', holdings, 'last', parcel)
     return true
   end
   if mask == before or redis.call('HEXISTS', holdings, parcel) == 0 then return false end
@@ -138,7 +146,8 @@ end
  */
 export const PUT_BACK = `
 local function putBack(base, holdings, incarnation, died, maxAttempts, channel)
-  local landing, lists = base .. 'landing:' .. incarnation, base .. 'parcel:' .. incarnation .. ':'
+  local lists = base .. 'parcel:' .. incarnation .. ':'
+  local landing = lists .. '0'
   local parcels, masks, letters, seenParcel, seenIndex, moved = {}, {}, {}, 0, 0, 0
   local function give(entry, isEntry, seen)
     local attempts, deaths, bytes = 0, 0, entry
@@ -155,7 +164,8 @@ local function putBack(base, holdings, incarnation, died, maxAttempts, channel)
     redis.call('RPUSH', base .. 'again', attempts .. ' ' .. deaths .. ' ' .. bytes)
   end
   local landed = redis.call('LRANGE', landing, 0, -1)
-  for i = 1, #landed do give(landed[i], false, false) end
+  local isSeen = redis.call('HGET', holdings, 'landing')
+  for i = 1, #landed do give(landed[i], false, isSeen) end
   local all = redis.call('HGETALL', holdings)
   for i = 1, #all, 2 do
     local field, value = all[i], all[i + 1]
@@ -164,7 +174,7 @@ local function putBack(base, holdings, incarnation, died, maxAttempts, channel)
       seenParcel, seenIndex = tonumber(parcel), tonumber(index)
     elseif string.sub(field, -1) == '*' then
       masks[tonumber(string.sub(field, 1, -2))] = value
-    elseif field ~= 'last' then
+    elseif field ~= 'last' and field ~= 'landing' then
       parcels[#parcels + 1] = { tonumber(field), value }
     end
   end
