@@ -164,7 +164,7 @@ export class RedisConsumer implements Consumer {
       for (;;) {
         const { incarnation } = this.#lease;
         const take = this.#holdings.nextTake(call.max, call.atOnce);
-        const mayLand = this.#alone >= ALONE && this.#holdings.mayLand(take);
+        const mayLand = this.#mayLand(take);
         const answer = await waitOnce(this.#clients, waiting.signal, (client, ms) =>
           this.#sayWait(client, ms, take, mayLand),
         );
@@ -177,7 +177,8 @@ export class RedisConsumer implements Consumer {
           this.#alone = found.items.length === 1 ? this.#alone + 1 : 0;
           return found;
         }
-        if (found === 'suspect' || waiting.signal.aborted) return undefined;
+        // Only a take sees what comes again, and whether the lease stands, where nobody could tell.
+        if (mayLand || found === 'suspect' || waiting.signal.aborted) return undefined;
       }
     } catch (error) {
       await this.#recover(error, call, waiting.signal);
@@ -209,9 +210,19 @@ export class RedisConsumer implements Consumer {
     return takenOf(await move((redis) => this.#commands.take(redis, take)));
   }
 
+  /** Whether the next item may be handed over as it has landed: the only one there, which nothing can land beside that nobody hears of. */
+  #mayLand(take: Take): boolean {
+    return this.#alone >= ALONE && !this.#isLate && this.#holdings.mayLand(take);
+  }
+
+  /** Whether something may yet be carried out of a wait that was broken off. */
+  get #isLate(): boolean {
+    return performance.now() - this.#brokeAt <= LATE;
+  }
+
   #land(take: Take, landed: Taken | null, incarnation: string): Parcel | undefined {
     // What has landed for who it was before is put back with all else.
-    if (!landed || incarnation !== this.#lease.incarnation) return undefined;
+    if (!landed || !this.#lease.isJoined || incarnation !== this.#lease.incarnation) return undefined;
     const parcel = this.#holdings.land(take, landed);
     this.#turns.noteLanded();
     return parcel;
@@ -229,7 +240,7 @@ export class RedisConsumer implements Consumer {
 
   /** Gives back what a wait has brought of which nobody has heard, where nobody asks: who does has it. */
   #lookForUnheard(): void {
-    if (this.#receiving || this.#looking || this.#closed || performance.now() - this.#brokeAt > LATE) return;
+    if (this.#receiving || this.#looking || this.#closed || !this.#isLate) return;
     this.#looking = this.#giveBackUnheard()
       .catch(() => {})
       .finally(() => {

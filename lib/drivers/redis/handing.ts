@@ -29,6 +29,8 @@ export class Handing {
   readonly #singly: boolean;
   #parcel = 0;
   #count = 0;
+  /** The last that came, to its end. */
+  #end: Handed = [0, 0];
   #handed = 0;
   #since = performance.now();
   #pace = 1;
@@ -64,8 +66,14 @@ export class Handing {
     return isAwaited && !this.#singly ? 1 : 0;
   }
 
+  /** Whether the server knows all that came as seen, or will hear of it before all else. */
+  get hasSaidAll(): boolean {
+    return this.#parcel === this.#end[0] && this.#count === this.#end[1];
+  }
+
   /** What came is known to the server as seen so far. */
   said(parcel: Parcel, count: number): void {
+    this.#end = [parcel.number, parcel.items.length];
     if (count === 0 || !parcel.isPlain) return;
     this.#parcel = parcel.number;
     this.#count = Math.min(count, parcel.items.length);

@@ -50,9 +50,12 @@ export class Holdings {
     return { number: this.#number + 1, max, atOnce: this.#atOnce };
   }
 
-  /** Whether what is waited for may be handed over as soon as it has landed, before it is a parcel. */
+  /**
+   * Whether what is waited for may be handed over as soon as it has landed, before it is a parcel: not where something came before it
+   * of which a parcel would say that it is handed over, too.
+   */
   mayLand({ atOnce }: Take): boolean {
-    return atOnce > 0 && this.#isLandingSeen;
+    return atOnce > 0 && this.#isLandingSeen && this.#handing.hasSaidAll;
   }
 
   /** Adds what a wait has brought, which is no parcel yet. */

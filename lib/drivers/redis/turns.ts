@@ -135,9 +135,9 @@ export class Turns {
     this.#isWaitExpected = false;
   }
 
-  /** Sees to it that the server is told of what has landed before long. */
+  /** Sees to it that the server is told of what has landed before long. Who leaves says nothing: it goes back with all else. */
   noteLanded(): void {
-    this.#schedule();
+    if (!this.#isClosing) this.#schedule();
   }
 
   /** The server may be another one, which does not know the scripts. */

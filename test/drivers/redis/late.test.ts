@@ -7,6 +7,7 @@ import { scripts } from '../../../lib/drivers/redis/scripts/index.ts';
 import { uniqueQueue } from '../../support/brokers.ts';
 import { TcpProxy } from '../../support/proxy.ts';
 import { RedisServer } from '../../support/redis.ts';
+import { numbers, until } from '../../support/streams.ts';
 
 const NAME = 'worker';
 
@@ -85,6 +86,26 @@ describe('what redis carries out late of a wait whose connection broke', () => {
     await redis.lpush(keys.landing(await incarnation()), 'item');
     const items = await consumer.receive(10);
     assert.deepEqual(textsOf(items), ['item']);
+    await consumer.close();
+  });
+
+  it('has what has landed long since its connection broke, beside what it hears of', async () => {
+    const consumer = consumerOf();
+    const landing = keys.landing(await incarnation());
+    const waits = () => until(async () => (await redis.info('clients')).includes('blocked_clients:1\r'));
+    let receiving = consumer.receive(10, true);
+    await waits();
+    await redis.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    for (const n of numbers(6)) {
+      await redis.lpush(keys.queue, n);
+      assert.ok(await consumer.settle((await receiving)[0] as Held, { verb: 'ack' }));
+      receiving = consumer.receive(10, true);
+      await waits();
+    }
+    await redis.multi().lpush(landing, 'late').lpush(keys.queue, 'next').exec();
+    const items = await receiving;
+    assert.deepEqual(textsOf(items), ['late', 'next']);
+    for (const item of items) assert.ok(await consumer.settle(item, { verb: 'ack' }));
     await consumer.close();
   });
 
