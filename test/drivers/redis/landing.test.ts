@@ -3,11 +3,12 @@ import type { Redis } from 'ioredis';
 import type { Consumer, DriverConnection, Held } from '../../../lib/driver.ts';
 import { connectRedis } from '../../../lib/drivers/redis/connection.ts';
 import { QueueKeys } from '../../../lib/drivers/redis/keys.ts';
+import { scripts } from '../../../lib/drivers/redis/scripts/index.ts';
 import { uniqueQueue } from '../../support/brokers.ts';
 import { TcpProxy } from '../../support/proxy.ts';
 import { RedisServer } from '../../support/redis.ts';
 import { numbers, until } from '../../support/streams.ts';
-import { ACK, attemptsOf, hold, settle, textsOf } from '../contract/stage.ts';
+import { ACK, attemptsOf, hold, RELEASE, settle, textsOf } from '../contract/stage.ts';
 
 const NAME = 'patient';
 
@@ -122,6 +123,29 @@ describe('what lands for a consumer of lone items', () => {
     await consumer.close();
     await heir.close();
     await quiet.close();
+  });
+
+  it('is acknowledged, and not taken again, where only the script that takes is known', async () => {
+    const consumer = await patient();
+    const receiving = consumer.receive(10, true).then(([item]) => {
+      return Promise.all([consumer.settle(item as Held, ACK), consumer.receive(10, true)]);
+    });
+    await redis.multi().script('FLUSH').script('LOAD', scripts.millraceTake.lua).lpush(keys.queue, 'x', 'y').exec();
+    const [isSettled, held] = await receiving;
+    assert.equal(isSettled, true);
+    assert.deepEqual(attemptsOf(held), ['y#1']);
+    await settle(consumer, held, ACK);
+    await consumer.close();
+  });
+
+  it('goes back where the script that takes is not known', async () => {
+    const consumer = await patient();
+    const receiving = consumer.receive(10, true).then(([item]) => consumer.settle(item as Held, RELEASE));
+    await redis.multi().script('FLUSH').lpush(keys.queue, 'x').exec();
+    assert.equal(await receiving, true);
+    assert.deepEqual(await redis.lrange(keys.again, 0, -1), ['0 0 x']);
+    await settle(consumer, await hold(consumer, 1), ACK);
+    await consumer.close();
   });
 
   it('does not keep the word back of what came before it', async () => {

@@ -1,5 +1,5 @@
 import type { Result } from 'ioredis';
-import { BURY, COUNT, DELAY, NOW, POST, PUT_BACK, READ, SETTLE, STANDING, TELL } from './shared.ts';
+import { BURY, COUNT, DELAY, NOW, POST, PUT_BACK, READ, RECORD, SETTLE, STANDING, TELL } from './shared.ts';
 
 /** What a consumer takes, and settles. Memory does not grow by it, so a full server lets it pass. Each gives what {@link STANDING} says. */
 export const holding = {
@@ -16,13 +16,14 @@ export const holding = {
   millraceTake: {
     numberOfKeys: 6,
     lua: `#!lua flags=allow-oom
-${NOW}${STANDING}
+${NOW}${STANDING}${RECORD}
 local stands = standing(KEYS[3], ARGV[2], ARGV[3])
 if stands < 0 then return stands end
 local queue, again, holdings, landing, parcel = KEYS[1], KEYS[2], KEYS[4], KEYS[5], KEYS[6]
 local lost, last = unpack(redis.call('HMGET', holdings, ARGV[4], 'last'))
 if lost then return lost end
 if last and tonumber(last) >= tonumber(ARGV[4]) then return false end
+if last and last + 1 < tonumber(ARGV[4]) then record(holdings, string.sub(landing, 1, -2), ARGV[4] - 1, now(ARGV[1])) end
 local kind, max = 'q', tonumber(ARGV[5])
 local landed = redis.call('LRANGE', landing, max < 0 and -1 or 0, -1)
 if max <= 0 and #landed == 0 then return false end
@@ -122,9 +123,10 @@ return 1`,
   millraceReturn: {
     numberOfKeys: 7,
     lua: `#!lua flags=allow-oom
-${NOW}${TELL}${DELAY}${STANDING}${READ}${SETTLE}${COUNT}${POST}${BURY}
+${NOW}${TELL}${DELAY}${STANDING}${READ}${RECORD}${SETTLE}${COUNT}${POST}${BURY}
 local stands = standing(KEYS[1], ARGV[2], ARGV[3])
 if stands < 0 then return stands end
+record(KEYS[2], KEYS[7], ARGV[5], now(ARGV[1]))
 local mark = redis.call('HGET', KEYS[2], ARGV[5])
 if not mark then return 1 end
 local settled, isAgain = redis.call('HGET', KEYS[2], ARGV[5] .. '*'), false

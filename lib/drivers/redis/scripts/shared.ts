@@ -103,6 +103,21 @@ local function settle(holdings, parcels, parcel, mask)
 end
 `;
 
+/**
+ * Makes parcels of what has landed, up to the one with a number: what is said of that may overtake the word that it is one, which is
+ * said again where the server did not know its script.
+ */
+export const RECORD = `
+local function record(holdings, parcels, parcel, time)
+  local last = redis.call('HGET', holdings, 'last')
+  for number = tonumber(last or parcel) + 1, tonumber(parcel) do
+    local list = parcels .. string.format('%d', number)
+    if not redis.call('LMOVE', parcels .. '0', list, 'RIGHT', 'LEFT') then return end
+    redis.call('HSET', holdings, number, 'q' .. string.format('%d', time), 'last', number, 'handed', number .. ' 1')
+  end
+end
+`;
+
 /** For how many seconds replies are kept that nobody has heard. */
 const MAILBOX_TTL = 600;
 
