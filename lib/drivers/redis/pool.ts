@@ -173,6 +173,7 @@ export class BlockingPool {
 
   /** A client that can be used, in the order asked. */
   async acquire(): Promise<BlockingClient> {
+    this.#releaseSpare();
     if (this.#pool.borrowed >= this.#max) this.#warn();
     for (;;) {
       const client = await this.#pool.acquire().catch((error) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Redis } from 'ioredis';
 import { connectRedis } from '../../../lib/drivers/redis/connection.ts';
-import { BlockingClient } from '../../../lib/drivers/redis/pool.ts';
+import { BlockingClient, BlockingPool } from '../../../lib/drivers/redis/pool.ts';
 import { takenOf } from '../../../lib/drivers/redis/waiting.ts';
 import { uniqueQueue } from '../../support/brokers.ts';
 import { TcpProxy } from '../../support/proxy.ts';
@@ -74,5 +74,21 @@ describe('a blocking client', () => {
       letGo();
       await until(() => proxy.size === 0);
     }
+  });
+
+  it('is there for who asks in the turn in which it was released', async () => {
+    const warnings: Error[] = [];
+    const warn = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', warn);
+    const pool = new BlockingPool(() => server.client({ lazyConnect: true }), 1);
+    const client = await pool.acquire();
+    await client.open();
+    pool.release(client);
+    assert.equal(await pool.acquire(), client);
+    await nextTurn();
+    assert.deepEqual(warnings, []);
+    process.off('warning', warn);
+    pool.destroy(client);
+    await pool.close();
   });
 });
