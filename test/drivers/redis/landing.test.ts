@@ -127,7 +127,7 @@ describe('what lands for a consumer of lone items', () => {
 
   it('is acknowledged, and not taken again, where only the script that takes is known', async () => {
     const consumer = await patient();
-    const receiving = consumer.receive(10, true).then(([item]) => {
+    const receiving = consumer.receive(10, true).then(([item]): Promise<[boolean, readonly Held[]]> => {
       return Promise.all([consumer.settle(item as Held, ACK), consumer.receive(10, true)]);
     });
     await redis.multi().script('FLUSH').script('LOAD', scripts.millraceTake.lua).lpush(keys.queue, 'x', 'y').exec();

@@ -95,7 +95,7 @@ describe('what redis carries out late of a wait whose connection broke', () => {
     const waits = () => until(async () => (await redis.info('clients')).includes('blocked_clients:1\r'));
     let receiving = consumer.receive(10, true);
     await waits();
-    await redis.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    await redis.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
     for (const n of numbers(6)) {
       await redis.lpush(keys.queue, n);
       assert.ok(await consumer.settle((await receiving)[0] as Held, { verb: 'ack' }));
