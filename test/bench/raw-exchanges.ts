@@ -5,7 +5,8 @@ import type { Job } from './case.ts';
 import { type Asker, type Exchange, echo, METHOD } from './exchange.ts';
 import { RawConsumer, type RawParcel } from './raw-consumer.ts';
 
-const QUEUE = 'requests';
+const QUEUE = 'raw-requests';
+const BARE_QUEUE = 'bare-requests';
 
 /** How many items one command carries at most, and how many batches are on their way at a time. */
 const BATCH = 128;
@@ -141,7 +142,7 @@ export const bare: Exchange = {
     const redis = new Redis(url);
     const loop = async (): Promise<void> => {
       for (;;) {
-        const [, items] = (await waiting.blmpop(0, 1, QUEUE, 'RIGHT', 'COUNT', BATCH)) as [string, string[]];
+        const [, items] = (await waiting.blmpop(0, 1, BARE_QUEUE, 'RIGHT', 'COUNT', BATCH)) as [string, string[]];
         const requests = items.map((item) => JSON.parse(item) as Request);
         const replies = await repliesTo(requests);
         // All are of the one who asks.
@@ -154,7 +155,7 @@ export const bare: Exchange = {
     const redis = new Redis(url);
     const subscriber = new Redis(url);
     const channel = `bare:${process.pid}`;
-    const asker = new BatchingAsker(channel, (batch) => redis.lpush(QUEUE, ...batch));
+    const asker = new BatchingAsker(channel, (batch) => redis.lpush(BARE_QUEUE, ...batch));
     await subscriber.subscribe(channel);
     subscriber.on('message', (_channel, message: string) => asker.hear(message));
     return {

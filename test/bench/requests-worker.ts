@@ -1,31 +1,29 @@
 /**
- * Asks, with so many requests in flight, for a while each, and prints how many round trips a second that made:
- * `requests-worker.ts <case> <url> <milliseconds to warm up for> <milliseconds to measure> <process id of the server>`. Who answers is a process of its own, which
- * this one starts: `… <case> <url> serve`.
+ * Asks, as often as it is told to by the process that has forked it, and tells that what each time has come to:
+ * `requests-worker.ts <case> <url> <process id of the server, if it is known>`. Who answers is a process of its own, which this one
+ * starts: `… <case> <url> serve`.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import type { Ask, RoundTrips } from './asking-process.ts';
 import { job } from './case.ts';
 import type { Asker } from './exchange.ts';
 import { exchanges } from './exchanges.ts';
-import { type Figures, Meter } from './meter.ts';
-import { type Costs, IN_FLIGHT, type RoundTrips } from './requests.ts';
+import { Meter } from './meter.ts';
 import { percentile } from './table.ts';
 
-const [name = '', url = '', warmUp = '', measured = '', pid] = process.argv.slice(2);
+const [name = '', url = '', role] = process.argv.slice(2);
 const exchange = exchanges[name];
 if (!exchange) throw new Error(`no such case: ${name}`);
 
-/** Asks for a while in as many lanes as are to be in flight; gives the microseconds of each round trip, and how long it took. */
-async function askFor(
-  milliseconds: number,
-  asker: Asker,
-  inFlight: number,
-): Promise<{ taken: number[]; lasted: number }> {
+/** The next job's number. */
+let next = 0;
+
+/** Asks for a while in as many lanes as are to be in flight; gives the microseconds of each round trip, and how many milliseconds it took. */
+async function askFor({ milliseconds, inFlight }: Ask, asker: Asker): Promise<{ taken: number[]; lasted: number }> {
   const start = performance.now();
   const taken: number[] = [];
-  let next = 0;
   const lane = async (): Promise<void> => {
     for (let now = performance.now(); now - start < milliseconds; ) {
       const id = next++;
@@ -40,18 +38,25 @@ async function askFor(
   return { taken, lasted: performance.now() - start };
 }
 
-/** What each of so many requests took, in microseconds of CPU of both ends and of the server, by the readings of the meters of both ends. */
-function costsOf(count: number, asking: Figures, answering: Figures): Costs {
-  const each = (seconds: number): number => (seconds * 1e6) / count;
-  const { cpu, serverCpu, rss } = asking;
+/** Asks, and measures both ends and the server meanwhile. */
+async function measure(ask: Ask, asker: Asker, answering: number | undefined): Promise<RoundTrips> {
+  const meter = new Meter(role === undefined ? undefined : Number(role));
+  const otherMeter = new Meter(answering);
+  const { taken, lasted } = await askFor(ask, asker);
+  const { cpu, serverCpu, rss } = meter.read();
+  const otherCpu = otherMeter.read().serverCpu;
+  const each = (seconds: number | undefined): number | undefined => seconds && (seconds * 1e6) / taken.length;
   return {
-    cpu: answering.serverCpu === undefined ? undefined : each(cpu + answering.serverCpu),
-    serverCpu: serverCpu === undefined ? undefined : each(serverCpu),
+    rate: taken.length / lasted,
+    p50: percentile(taken, 50),
+    p99: percentile(taken, 99),
+    cpu: otherCpu && each(cpu + otherCpu),
+    serverCpu: each(serverCpu),
     rss,
   };
 }
 
-if (warmUp === 'serve') {
+if (role === 'serve') {
   await exchange.serve(url);
   process.stdout.write('ready\n');
 } else {
@@ -61,23 +66,11 @@ if (warmUp === 'serve') {
   });
   await once(answering.stdout, 'data');
   const asker = await exchange.connect(url);
-  const rates: number[] = [];
-  const latencies: number[][] = [];
-  const costs: Costs[] = [];
-  await askFor(Number(warmUp), asker, Math.max(...IN_FLIGHT));
-  for (const inFlight of IN_FLIGHT) {
-    // Behind another load the compiler, and the garbage collector, have something to do at first.
-    await askFor(Number(warmUp) / 3, asker, inFlight);
-    const meter = new Meter(pid === undefined ? undefined : Number(pid));
-    const otherMeter = new Meter(answering.pid);
-    const { taken, lasted } = await askFor(Number(measured), asker, inFlight);
-    costs.push(costsOf(taken.length, meter.read(), otherMeter.read()));
-    rates.push(taken.length / lasted);
-    latencies.push(taken);
-  }
-  await asker.close();
-  answering.kill();
-  const [alone = []] = latencies;
-  const figures: RoundTrips = { rates, costs, p50: percentile(alone, 50), p99: percentile(alone, 99) };
-  process.stdout.write(JSON.stringify(figures));
+  process.on('message', async (ask: Ask) => process.send?.(await measure(ask, asker, answering.pid)));
+  process.once('disconnect', async () => {
+    await asker.close();
+    answering.kill();
+    process.exit();
+  });
+  process.send?.('ready');
 }

@@ -1,53 +1,69 @@
+import { AskingProcess, type RoundTrips } from './asking-process.ts';
 import { type Brokers, brokerOfKind } from './brokers.ts';
 import { exchanges, MOLECULER, OURS, PEERS, RAW } from './exchanges.ts';
 import { isInstalled } from './peers.ts';
-import { type Rounds, roundsOf, run, runInRounds } from './run.ts';
+import { type Rounds, roundsOf, runInRounds } from './run.ts';
 import type { Section } from './section.ts';
 import type { Sizes } from './settings.ts';
 import { median, microseconds, ratio, ratios, spread, table } from './table.ts';
 import { ZEROMQ } from './zeromq-exchange.ts';
 
-/** How many requests are in flight at a time. */
-export const IN_FLIGHT: readonly number[] = [1, 64, 1024];
+/** How many requests are in flight at a time: few first, for what was under a heavy load takes a while to be what it was. */
+const IN_FLIGHT: readonly number[] = [1, 64, 1024];
 
-/** Microseconds of CPU of both ends, and of the server, for each request; absent where the system does not tell. MB of who asks. */
-export interface Costs {
-  readonly cpu?: number | undefined;
-  readonly serverCpu?: number | undefined;
-  readonly rss: number;
-}
+/** For how long those are asked that come first of a round, and do not count, beside those that do. */
+const LEAD = 0.1;
 
-/** What a run of `requests-worker.ts` prints: thousand round trips a second for each of {@link IN_FLIGHT}; microseconds of one alone. */
-export interface RoundTrips {
-  readonly rates: readonly number[];
-  readonly costs: readonly Costs[];
-  readonly p50: number;
-  readonly p99: number;
-}
-
-/** What each case has measured, by round; a case that could not be run has none. */
+/** What each case has measured with so many in flight, by round; a case that could not be run has none. */
 type Measured = ReadonlyMap<string, readonly RoundTrips[]>;
 
 /** Has requests answered in every way, and gives the table of it, and what was reached of what is aimed at. */
-export async function measureRequests(
-  brokers: Brokers,
-  rounds: Rounds,
-  { requestsWarmUp, requestsMeasured }: Sizes,
-): Promise<Section> {
-  const names = Object.keys(exchanges).filter((name) => canRun(name, brokers));
-  const taken = await runInRounds('requests', rounds, names, async (name) => {
-    await brokers.server.client().flushall();
-    const { url = '', pid } = brokerOfKind(exchanges[name]?.broker ?? 'redis', brokers) ?? {};
-    const args = [name, url, requestsWarmUp, requestsMeasured];
-    return run<RoundTrips>('requests-worker.ts', pid === undefined ? args : [...args, pid]);
-  });
-  const measured = new Map(names.map((name, index) => [name, taken[index] ?? []]));
-  const rows = Object.keys(exchanges).map((name) => rowOf(name, measured));
-  const titles = IN_FLIGHT.flatMap((count) => [`${count} in flight: thousand/s`, 'min–max', 'to raw', 'to Moleculer']);
+export async function measureRequests(brokers: Brokers, { count, seconds }: Rounds, sizes: Sizes): Promise<Section> {
+  const start = performance.now();
+  const asking = new Map<string, AskingProcess>();
+  const loads: Measured[] = [];
+  try {
+    for (const name of Object.keys(exchanges).filter((one) => canRun(one, brokers))) {
+      const { url = '', pid } = brokerOfKind(exchanges[name]?.broker ?? 'redis', brokers) ?? {};
+      asking.set(name, await AskingProcess.start(name, url, pid));
+    }
+    for (const [index, inFlight] of IN_FLIGHT.entries()) {
+      const left = seconds - (performance.now() - start) / 1000;
+      const rounds = { count, seconds: left / (IN_FLIGHT.length - index) };
+      loads.push(await measureLoad(inFlight, rounds, asking, sizes));
+    }
+  } finally {
+    for (const each of asking.values()) await each[Symbol.asyncDispose]();
+  }
+  return sectionOf(loads);
+}
+
+function sectionOf(loads: readonly Measured[]): Section {
+  const rows = Object.keys(exchanges).map((name) => rowOf(name, loads));
+  const titles = IN_FLIGHT.flatMap((many) => [`${many} in flight: thousand/s`, 'min–max', 'to raw', 'to Moleculer']);
+  const alone = ['one alone: p50 µs', 'to Moleculer', 'p99 µs'];
   const costs = [`${IN_FLIGHT.at(-1)}: CPU µs/item`, "server's µs/item", 'peak RSS MB'];
-  const head = ['case', ...titles, 'one alone: p50 µs', 'p99 µs', ...costs];
-  const text = `${table(head, rows)}\n\n${aimsOf(measured).join('\n')}`;
-  return { text, rounds: roundsOf(taken) };
+  const text = `${table(['case', ...titles, ...alone, ...costs], rows)}\n\n${aimsOf(loads).join('\n')}`;
+  return { text, rounds: Math.min(...loads.map((load) => roundsOf([...load.values()]))) };
+}
+
+/** One load, with processes that have had no heavier one before; each is warm before any is measured. */
+async function measureLoad(
+  inFlight: number,
+  rounds: Rounds,
+  asking: ReadonlyMap<string, AskingProcess>,
+  { requestsWarmUp, requestsMeasured }: Sizes,
+): Promise<Measured> {
+  const start = performance.now();
+  for (const each of asking.values()) await each.ask({ inFlight, milliseconds: requestsWarmUp });
+  const seconds = rounds.seconds - (performance.now() - start) / 1000;
+  const names = [...asking.keys()];
+  const taken = await runInRounds(`requests, ${inFlight} in flight`, { ...rounds, seconds }, names, async (name) => {
+    const each = asking.get(name) as AskingProcess;
+    await each.ask({ inFlight, milliseconds: requestsMeasured * LEAD });
+    return each.ask({ inFlight, milliseconds: requestsMeasured });
+  });
+  return new Map(names.map((name, index) => [name, taken[index] ?? []]));
 }
 
 function canRun(name: string, brokers: Brokers): boolean {
@@ -56,44 +72,40 @@ function canRun(name: string, brokers: Brokers): boolean {
   return brokerOfKind(exchanges[name]?.broker ?? 'redis', brokers) !== undefined;
 }
 
-function ratesOf(name: string, at: number, measured: Measured): number[] {
-  return (measured.get(name) ?? []).map(({ rates }) => rates[at] ?? 0);
+function figuresOf(figure: 'rate' | 'p50' | 'p99', name: string, load: Measured | undefined): number[] | undefined {
+  return load?.get(name)?.map((one) => one[figure]);
 }
 
-function rowOf(name: string, measured: Measured): string[] {
-  const taken = measured.get(name);
-  if (!taken) return [name, 'not installed'];
-  const cells = IN_FLIGHT.flatMap((_, at) => {
-    const rates = ratesOf(name, at, measured);
-    const toMoleculer = measured.has(MOLECULER) ? ratesOf(MOLECULER, at, measured) : undefined;
-    return [
-      median(rates).toFixed(1),
-      spread(rates, 1),
-      ratio(rates, ratesOf(RAW, at, measured)),
-      ratio(rates, toMoleculer),
-    ];
+function rowOf(name: string, loads: readonly Measured[]): string[] {
+  const [alone] = loads;
+  const most = loads.at(-1)?.get(name);
+  if (!most) return [name, 'not installed'];
+  const cells = loads.flatMap((load) => {
+    const rates = figuresOf('rate', name, load) ?? [];
+    const others = [RAW, MOLECULER].map((other) => ratio(rates, figuresOf('rate', other, load)));
+    return [median(rates).toFixed(1), spread(rates, 1), ...others];
   });
-  const p50 = taken.map((one) => one.p50);
-  const p99 = taken.map((one) => one.p99);
-  const costs = taken.flatMap((one) => one.costs.slice(-1));
+  const p50 = figuresOf('p50', name, alone) ?? [];
   return [
     name,
     ...cells,
     median(p50).toFixed(0),
-    median(p99).toFixed(0),
-    microseconds(costs.map(({ cpu }) => cpu)),
-    microseconds(costs.map(({ serverCpu }) => serverCpu)),
-    Math.max(...costs.map(({ rss }) => rss)).toFixed(0),
+    ratio(p50, figuresOf('p50', MOLECULER, alone)),
+    median(figuresOf('p99', name, alone) ?? []).toFixed(0),
+    microseconds(most.map(({ cpu }) => cpu)),
+    microseconds(most.map(({ serverCpu }) => serverCpu)),
+    Math.max(...most.map(({ rss }) => rss)).toFixed(0),
   ];
 }
 
 /** Says whether ours is ahead of ZeroMQ where many are in flight. */
-function aimsOf(measured: Measured): string[] {
+function aimsOf(loads: readonly Measured[]): string[] {
   return IN_FLIGHT.flatMap((count, at) => {
     if (count === 1) return [];
     const aim = `Aim to ZeroMQ, ${count} in flight, 1 or more`;
-    if (!measured.has(ZEROMQ)) return [`${aim}: not measured.`];
-    const found = median(ratios(ratesOf(OURS, at, measured), ratesOf(ZEROMQ, at, measured)));
+    const others = figuresOf('rate', ZEROMQ, loads[at]);
+    if (!others) return [`${aim}: not measured.`];
+    const found = median(ratios(figuresOf('rate', OURS, loads[at]) ?? [], others));
     return [`${aim}: ${OURS} ${found >= 1 ? 'reaches' : 'misses'} it (${found.toFixed(2)}).`];
   });
 }

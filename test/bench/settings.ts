@@ -33,7 +33,7 @@ export interface Sizes {
   readonly latencyCount: number;
   /** For how long jobs are sent before those whose latency counts, in milliseconds. */
   readonly latencyWarmUp: number;
-  /** For how long requests are asked at the largest number in flight before any that count, and for how long those that do, in milliseconds. */
+  /** For how long requests are asked, with each number in flight, before any that count, and for how long those that do, in milliseconds. */
   readonly requestsWarmUp: number;
   readonly requestsMeasured: number;
   /** How long all tables may take together, about: a table whose share is used up has fewer rounds, at least one. */
@@ -64,7 +64,7 @@ const usual: Sizes = {
   memoryCount: 1_000_000,
   latencyCount: 300,
   latencyWarmUp: 1600,
-  requestsWarmUp: 1500,
+  requestsWarmUp: 2000,
   requestsMeasured: 1000,
   seconds: 900,
   growthSeconds: 180,
