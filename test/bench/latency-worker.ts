@@ -64,9 +64,10 @@ async function rawScriptsLine(url: string, arrived: Arrived): Promise<Line> {
     const { parcel } = await holder.land();
     const job = parcel.jobs[0] as Job;
     await new Promise<void>((resolve) => {
-      arrived(job.id, async () => {
+      arrived(job.id, () => {
         holder.done({ job, parcel, index: 0 });
         resolve();
+        return holder.acknowledged;
       });
     });
   });

@@ -34,6 +34,8 @@ export class RawConsumer {
   readonly #waiting: Redis;
   #number = 0;
   #done: RawParcel[] = [];
+  #acknowledged: Promise<unknown> | undefined;
+  #isAcknowledged: (answer: number) => void = () => {};
   #count = 0;
   /** By channel. */
   #replies = new Map<string, string[]>();
@@ -65,7 +67,13 @@ export class RawConsumer {
     return this.keys.landing(this.#incarnation);
   }
 
-  /** Notes that a job is done: the next {@link take} or {@link flush} acknowledges it. */
+  /** Resolves when that was said which {@link land} is to say of what is done now. */
+  get acknowledged(): Promise<unknown> {
+    this.#acknowledged ??= new Promise((resolve) => (this.#isAcknowledged = resolve));
+    return this.#acknowledged;
+  }
+
+  /** Notes that a job is done: the next {@link take}, {@link land} or {@link flush} acknowledges it. */
   done({ parcel, index }: RawItem): void {
     if (!parcel.mask) {
       parcel.mask = maskOf(parcel.jobs.length);
@@ -108,13 +116,13 @@ export class RawConsumer {
   async land(): Promise<{ parcel: RawParcel; left: number }> {
     const { stream } = this.#waiting;
     stream.cork();
-    if (this.#count > 0) void this.#acknowledge(this.#waiting);
+    if (this.#count > 0) void this.#acknowledge(this.#waiting).then(this.#isAcknowledged);
+    this.#acknowledged = undefined;
     const landing = this.#waiting.blmove(this.keys.queue, this.landing, 'RIGHT', 'LEFT', 0);
     const counting = this.#waiting.llen(this.keys.queue);
     stream.uncork();
-    const item = (await landing) as string;
-    const parcel = { number: ++this.#number, jobs: [JSON.parse(item)], mask: undefined };
-    return { parcel, left: await counting };
+    const [item, left] = (await Promise.all([landing, counting])) as [string, number];
+    return { parcel: { number: ++this.#number, jobs: [JSON.parse(item)], mask: undefined }, left };
   }
 
   /** Acknowledges what is done. */
