@@ -174,7 +174,8 @@ export class RedisConsumer implements Consumer {
           ? this.#land(take, answer as Taken | null, incarnation)
           : this.#holdings.add(take, answer);
         if (found instanceof Parcel) {
-          this.#alone = found.items.length === 1 ? this.#alone + 1 : 0;
+          const isAlone = found.items.length === 1 && (found.isAll || call.max === 1);
+          this.#alone = isAlone ? this.#alone + 1 : 0;
           return found;
         }
         // Only a take sees what comes again, and whether the lease stands, where nobody could tell.

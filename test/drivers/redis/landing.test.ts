@@ -148,6 +148,25 @@ describe('what lands for a consumer of lone items', () => {
     await consumer.close();
   });
 
+  it('is settled, and not what has landed before it, of which the word is to come', async () => {
+    const consumer = await patient();
+    const inProcess = keys.inProcess(NAME);
+    const who = await incarnation();
+    const landing = keys.landing(who);
+    const parcels = keys.parcels(who);
+    const last = Number(await redis.hget(inProcess, 'last'));
+    await redis.lpush(landing, 'before', 'settled');
+    const client = server.client({ scripts });
+    const where = [keys.consumers, inProcess, keys.marks, parcels];
+    assert.equal(await client.millraceAck(...where, NAME, who, 1, last + 2, Buffer.of(0xff)), 1);
+    assert.deepEqual(await redis.lrange(`${parcels}${last + 1}`, 0, -1), ['before']);
+    assert.equal(await redis.exists(landing), 0);
+    await consumer.close();
+    const next = consumerOf(other);
+    await settle(next, await hold(next, 1), ACK);
+    await next.close();
+  });
+
   it('does not keep the word back of what came before it', async () => {
     const consumer = await patient();
     await settle(consumer, await received(consumer, 'first', 'a', 'b', 'c'), ACK);

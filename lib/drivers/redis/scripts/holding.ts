@@ -87,7 +87,7 @@ return 1`,
   millraceAck: {
     numberOfKeys: 4,
     lua: `#!lua flags=allow-oom
-${STANDING}${SETTLE}${COUNT}
+${NOW}${STANDING}${RECORD}${SETTLE}${COUNT}
 local stands = standing(KEYS[1], ARGV[1], ARGV[2])
 if stands < 0 then return stands end
 local isNews = false
@@ -104,7 +104,7 @@ return 1`,
   millraceAnswer: {
     numberOfKeys: 4,
     lua: `#!lua flags=allow-oom
-${STANDING}${SETTLE}${COUNT}${POST}
+${NOW}${STANDING}${RECORD}${SETTLE}${COUNT}${POST}
 local stands = standing(KEYS[1], ARGV[1], ARGV[2])
 if stands < 0 then return stands end
 local isNews, head = false, 5 + 2 * ARGV[5]

@@ -1,5 +1,5 @@
 import type { Result } from 'ioredis';
-import { COUNT, DELAY, NOW, SETTLE, STANDING, TELL } from './shared.ts';
+import { COUNT, DELAY, NOW, RECORD, SETTLE, STANDING, TELL } from './shared.ts';
 
 /**
  * Once a second a mark of when the total of what was put into the list was what: of no more than 60, and none that the list's front has
@@ -87,7 +87,7 @@ return store(false)`,
   millraceHop: {
     numberOfKeys: 8,
     lua: `#!lua
-${NOW}${TELL}${DELAY}${MARK}${COUNT}${STANDING}${SETTLE}
+${NOW}${TELL}${DELAY}${MARK}${COUNT}${STANDING}${RECORD}${SETTLE}
 local head = 13 + 2 * tonumber(ARGV[13])
 ${STORE.replaceAll('HEAD', 'head')}
 local lastGiven = tonumber(ARGV[3]) + #ARGV - head - 1

@@ -74,9 +74,24 @@ end
 `;
 
 /**
+ * Makes parcels of what has landed, up to the one with a number: what is said of that may overtake the word that it is one, which is
+ * said again where the server did not know its script.
+ */
+export const RECORD = `
+local function record(holdings, parcels, parcel, time)
+  local last = redis.call('HGET', holdings, 'last')
+  for number = tonumber(last or parcel) + 1, tonumber(parcel) do
+    local list = parcels .. string.format('%d', number)
+    if not redis.call('LMOVE', parcels .. '0', list, 'RIGHT', 'LEFT') then return end
+    redis.call('HSET', holdings, number, 'q' .. string.format('%d', time), 'last', number, 'handed', number .. ' 1')
+  end
+end
+`;
+
+/**
  * Marks what is settled of a parcel by a mask, of which the bits beyond the last item are set; the parcel goes with the last. One that was
- * never taken, but has a number beyond all that were, is the item that has landed first. Gives whether that was news: what is said
- * again, because its answer was lost, is not.
+ * never taken, but has a number beyond all that were, is the item that has landed first, behind those before it. Gives whether that was
+ * news: what is said again, because its answer was lost, is not.
  */
 export const SETTLE = String.raw`
 local function settle(holdings, parcels, parcel, mask)
@@ -93,6 +108,7 @@ local function settle(holdings, parcels, parcel, mask)
       return true
     end
     local last = tonumber(redis.call('HGET', holdings, 'last') or 0)
+    if last < parcel - 1 then record(holdings, parcels, parcel - 1, now(0)) end
     if last >= tonumber(parcel) or not redis.call('RPOP', parcels .. '0') then return false end
     redis.call('HSET', holdings, 'last', parcel)
     return true
@@ -100,21 +116,6 @@ local function settle(holdings, parcels, parcel, mask)
   if mask == before or redis.call('HEXISTS', holdings, parcel) == 0 then return false end
   redis.call('HSET', holdings, field, mask)
   return true
-end
-`;
-
-/**
- * Makes parcels of what has landed, up to the one with a number: what is said of that may overtake the word that it is one, which is
- * said again where the server did not know its script.
- */
-export const RECORD = `
-local function record(holdings, parcels, parcel, time)
-  local last = redis.call('HGET', holdings, 'last')
-  for number = tonumber(last or parcel) + 1, tonumber(parcel) do
-    local list = parcels .. string.format('%d', number)
-    if not redis.call('LMOVE', parcels .. '0', list, 'RIGHT', 'LEFT') then return end
-    redis.call('HSET', holdings, number, 'q' .. string.format('%d', time), 'last', number, 'handed', number .. ' 1')
-  end
 end
 `;
 
