@@ -94,7 +94,7 @@ export class RawConsumer {
   /** Acknowledges what is done and takes up to `max`, in one write. */
   async take(max: number): Promise<RawParcel | undefined> {
     const { redis, keys } = this;
-    const number = ++this.#number;
+    const number = this.#number + 1;
     const list = this.#parcels + number;
     const where = [keys.queue, keys.again, keys.consumers, this.#inProcess, this.landing, list];
     redis.stream.cork();
@@ -103,7 +103,9 @@ export class RawConsumer {
     const taking = redis.lrangeBuffer(list, 0, -1);
     redis.stream.uncork();
     const items = await taking;
+    // Who finds nothing asks by the same number again.
     if (items.length === 0) return undefined;
+    this.#number = number;
     return { number, jobs: items.map((bytes) => JSON.parse(bytes.toString())), mask: undefined };
   }
 
