@@ -94,7 +94,7 @@ export class RawConsumer {
   /** Acknowledges what is done and takes up to `max`, in one write. */
   async take(max: number): Promise<RawParcel | undefined> {
     const { redis, keys } = this;
-    const number = this.#number + 1;
+    const number = ++this.#number;
     const list = this.#parcels + number;
     const where = [keys.queue, keys.again, keys.consumers, this.#inProcess, this.landing, list];
     redis.stream.cork();
@@ -103,9 +103,11 @@ export class RawConsumer {
     const taking = redis.lrangeBuffer(list, 0, -1);
     redis.stream.uncork();
     const items = await taking;
-    // Who finds nothing asks by the same number again.
-    if (items.length === 0) return undefined;
-    this.#number = number;
+    if (items.length === 0) {
+      // Who finds nothing, and has not asked for more meanwhile, asks by the same number again.
+      if (this.#number === number) this.#number -= 1;
+      return undefined;
+    }
     return { number, jobs: items.map((bytes) => JSON.parse(bytes.toString())), mask: undefined };
   }
 
