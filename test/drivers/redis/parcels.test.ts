@@ -160,19 +160,25 @@ describe('what a consumer holds in redis', () => {
     });
 
     it('is acknowledged, and not the one behind it, where the server has forgotten the script', async () => {
-      const acknowledged = next((item) => {
-        const settled = consumer.settle(item, ACK);
-        const receiving = consumer.receive(10, true);
-        return Promise.all([settled, receiving]);
+      const goesAlong = next((item) => ({
+        settled: consumer.settle(item, ACK),
+        receiving: consumer.receive(10, true),
+      }));
+      await redis.lpush(keys.queue, 'known');
+      const { settled, receiving } = await goesAlong;
+      assert.equal(await settled, true);
+      const acknowledged = receiving.then(([item]): Promise<[boolean, readonly Held[]]> => {
+        return Promise.all([consumer.settle(item as Held, ACK), consumer.receive(10, true)]);
       });
-      await redis.script('FLUSH');
-      await redis.lpush(keys.queue, 'first');
+      await redis.config('RESETSTAT');
+      await redis.multi().script('FLUSH').lpush(keys.queue, 'first').exec();
       await until(async () => (await redis.info('errorstats')).includes('errorstat_NOSCRIPT'));
       await redis.lpush(keys.queue, 'second');
       const [isSettled, held] = await acknowledged;
       assert.equal(isSettled, true);
       assert.deepEqual(attemptsOf(held), ['second#1']);
-      await settle(consumer, held, ACK);
+      await settle(consumer, held, RELEASE);
+      await settle(consumer, await hold(consumer, 1), ACK);
       await consumer.close();
     });
   });
