@@ -49,10 +49,9 @@ export function canRun(name: string, brokers: Brokers): boolean {
   return owner === undefined || (isInstalled(owner) && brokerOf(name, brokers) !== undefined);
 }
 
-/** Removes what a peer has stored of these queues by means of its own; what is in Redis is left to who owns that. */
-export async function clearFor(name: string, brokers: Brokers, queues: readonly string[]): Promise<void> {
-  const url = brokerOf(name, brokers)?.url ?? '';
-  for (const queue of queues) await rivalOf(name)?.clear?.(url, queue);
+/** Removes what a peer has stored of this queue by means of its own; what is in Redis is left to who owns that. */
+export async function clearFor(name: string, brokers: Brokers, queue: string): Promise<void> {
+  await rivalOf(name)?.clear?.(brokerOf(name, brokers)?.url ?? '', queue);
 }
 
 /** How peers fill a queue. */

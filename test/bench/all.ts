@@ -11,7 +11,7 @@ import { measureMemory } from './memory.ts';
 import { installPeers } from './peers.ts';
 import { Report } from './report.ts';
 import { measureRequests } from './requests.ts';
-import type { Rounds } from './run.ts';
+import { partOf, type Rounds } from './run.ts';
 import type { Section } from './section.ts';
 import type { Settings, Table } from './settings.ts';
 import { measureSizes } from './sizes.ts';
@@ -36,21 +36,15 @@ export async function measureAll(settings: Settings): Promise<void> {
   const report = new Report(markdown, quick);
   await report.print('Machine', await describeMachine(brokers.server));
   const groups: BarGroup[] = [];
-  const end = performance.now() + sizes.seconds * 1000;
+  const rounds = { count: sizes.rounds, end: performance.now() + sizes.seconds * 1000 };
   const parts = partsOf(settings, brokers).filter(({ table }) => tables.includes(table));
   for (const [index, { title, share, measure }] of parts.entries()) {
-    const seconds = secondsFor(share, parts.slice(index), end);
-    const section = await measure({ count: sizes.rounds, seconds });
+    const shares = parts.slice(index).reduce((sum, part) => sum + part.share, 0);
+    const section = await measure(partOf(rounds, shares / share));
     const whole = await report.printSection(title, section);
     if (section.bars) groups.push({ title: whole, bars: section.bars });
     if (svg !== undefined) await writeFile(svg, barChart(CHART_TITLE, CHART_NOTE, groups));
   }
-}
-
-/** What is left of the time is shared among those that are still to come: what one has not used is for the others. */
-function secondsFor(share: number, coming: readonly Part[], end: number): number {
-  const left = Math.max(0, end - performance.now()) / 1000;
-  return (left * share) / coming.reduce((sum, part) => sum + part.share, 0);
 }
 
 function partsOf({ quick, sizes }: Settings, brokers: Brokers): Part[] {

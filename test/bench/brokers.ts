@@ -27,6 +27,12 @@ export function brokerOfKind(kind: BrokerKind, { server, nats, rabbitmq, direct 
   return { redis: server, nats, rabbitmq, direct }[kind];
 }
 
+/** What the process of a case is told: what the case is called, where its broker is, and which process that is, if there is one. */
+export function argumentsFor(name: string, broker: Broker | undefined): string[] {
+  const { url = '', pid } = broker ?? {};
+  return pid === undefined ? [name, url] : [name, url, String(pid)];
+}
+
 /** Starts those whose clients are installed; they end with what is given. */
 export async function startBrokers(): Promise<Brokers & AsyncDisposable> {
   const server = await RedisServer.start();

@@ -1,6 +1,13 @@
 /** One way to do a piece of work: moves `count` jobs through `queue` and resolves when all are through. */
 export type Case = (url: string, queue: string, count: number) => Promise<void>;
 
+/** What the process of a case is told to do: to move so many jobs through this queue, and of about how many bytes, if not as usual. */
+export interface Move {
+  readonly queue: string;
+  readonly count: number;
+  readonly bytes?: number | undefined;
+}
+
 /** A job as it usually is. */
 function thumbnail(id: number) {
   return { id, name: 'thumbnail', file: `/var/uploads/2026/11/20/${id}.jpeg`, width: 640, height: 480, quality: 0.82 };
@@ -9,13 +16,16 @@ function thumbnail(id: number) {
 export type Job = ReturnType<typeof thumbnail>;
 
 /** About how many bytes of JSON a job has. */
-export const USUAL_BYTES = 120;
+const USUAL_BYTES = 120;
 
-/** Says how many else: to whole processes, so that every way of moving jobs moves such. */
-export const BYTES_VARIABLE = 'MILLRACE_BENCH_BYTES';
+let bytes = USUAL_BYTES;
+let text = '';
 
-const bytes = Number(process.env[BYTES_VARIABLE] ?? USUAL_BYTES);
-const text = 'x'.repeat(Math.max(0, bytes - USUAL_BYTES));
+/** Has this process move jobs of about so many bytes from now on, in every way. */
+export function useBytes(wanted = USUAL_BYTES): void {
+  bytes = wanted;
+  text = 'x'.repeat(Math.max(0, bytes - USUAL_BYTES));
+}
 
 /** A job of as many bytes as this process is to move, no fewer than its number takes. */
 export function job(id: number): Job {

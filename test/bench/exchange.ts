@@ -4,7 +4,6 @@ import type { Job } from './case.ts';
 /** One who asks. */
 export interface Asker {
   ask(job: Job): Promise<{ id: number }>;
-  close(): Promise<unknown>;
 }
 
 /** One way to ask and to answer, through a broker. */

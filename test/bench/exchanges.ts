@@ -17,7 +17,7 @@ const millrace: Exchange = {
   connect(url) {
     const connection = connect(url);
     const client = new Client(QUEUE, { connection });
-    return { ask: (job) => client.request(METHOD, job), close: () => connection.close() };
+    return { ask: (job) => client.request(METHOD, job) };
   },
 };
 

@@ -1,51 +1,34 @@
 /**
- * Pushes jobs while a process that this one starts works them off, warm, and prints what it took from the first push until the last
- * job is settled: `flow-worker.ts <case> <url> <queue> <count> <count to warm up with> <process id of the server>`.
+ * Pushes jobs while a process that this one starts works them off, as often as it is told to, and tells what that took from the first
+ * push until the last job is settled: `flow-worker.ts <case> <url> <process id of the server, if it is known>`. The other one is
+ * `… <case> <url> drain`.
  */
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
+import type { Move } from './case.ts';
 import { flows } from './flows.ts';
 import { type Figures, Meter } from './meter.ts';
+import { doTasks } from './tasks.ts';
+import { WarmProcess } from './warm-process.ts';
 
-/** What the other process is told to work off. */
-interface Task {
-  readonly queue: string;
-  readonly count: number;
-}
-
-const [name = '', url = '', queue = '', count = '', warmUp = '', pid] = process.argv.slice(2);
+const [name = '', url = '', role] = process.argv.slice(2);
 const flow = flows[name];
 if (!flow) throw new Error(`no such case: ${name}`);
 const { push, drain } = flow;
 
-/** Works off what it is told to, until who tells it is gone. */
-function workOff(): void {
-  process.on('disconnect', () => process.exit());
-  process.on('message', async ({ queue, count }: Task) => {
-    const meter = new Meter();
-    await drain(url, queue, count);
-    process.send?.(meter.read());
-  });
-  process.send?.('ready');
+async function workOff({ queue, count }: Move): Promise<Figures> {
+  const meter = new Meter();
+  await drain(url, queue, count);
+  return meter.read();
 }
 
-async function move(consumer: ChildProcess, task: Task): Promise<Figures> {
-  const drained = once(consumer, 'message');
-  const meter = new Meter(pid === undefined ? undefined : Number(pid));
-  consumer.send(task);
-  const [[other]] = await Promise.all([drained, push(url, task.queue, task.count)]);
+async function move(consumer: WarmProcess<Move, Figures>, jobs: Move): Promise<Figures> {
+  const meter = new Meter(role === undefined ? undefined : Number(role));
+  const [other] = await Promise.all([consumer.ask(jobs), push(url, jobs.queue, jobs.count)]);
   const own = meter.read();
   return { ...own, cpu: own.cpu + other.cpu, rss: Math.max(own.rss, other.rss) };
 }
 
-if (process.send) workOff();
+if (role === 'drain') doTasks(workOff);
 else {
-  const consumer = fork(fileURLToPath(import.meta.url), process.argv.slice(2));
-  consumer.once('exit', () => process.exit(1));
-  await once(consumer, 'message');
-  await move(consumer, { queue: `${queue}-warm`, count: Number(warmUp) });
-  const figures = await move(consumer, { queue, count: Number(count) });
-  consumer.removeAllListeners('exit').disconnect();
-  process.stdout.write(JSON.stringify(figures));
+  const consumer = await WarmProcess.start<Move, Figures>('flow-worker.ts', [name, url, 'drain']);
+  doTasks((jobs: Move) => move(consumer, jobs));
 }

@@ -1,9 +1,7 @@
 import { clearFor } from './all-peers.ts';
 import { bullMq } from './bullmq.ts';
 import { DELIVERED, flows, PULLED, RAW, RAW_DELIVERIES } from './flows.ts';
-import { aimOf, argumentsFor, type Extent, measure, sectionOf, TO_BULLMQ } from './measured.ts';
-import type { Figures } from './meter.ts';
-import { run } from './run.ts';
+import { aimOf, type Extent, measure, sectionOf, startProcesses, TO_BULLMQ } from './measured.ts';
 import type { Section } from './section.ts';
 import { zeroMq } from './zeromq.ts';
 
@@ -13,10 +11,11 @@ const QUEUE = 'flow';
 export async function measureFlows(extent: Extent): Promise<Section> {
   const redis = extent.server.client();
   const names = Object.keys(flows);
-  const measured = await measure('end to end', extent, names, async (name) => {
+  await using processes = await startProcesses('flow-worker.ts', extent, names);
+  const measured = await measure('end to end', extent, names, async (name, count) => {
     await redis.flushall();
-    await clearFor(name, extent, [QUEUE, `${QUEUE}-warm`]);
-    const figures = await run<Figures>('flow-worker.ts', argumentsFor(extent, name, QUEUE));
+    await clearFor(name, extent, QUEUE);
+    const figures = await processes.ask(name, { queue: QUEUE, count });
     if ((await redis.exists(QUEUE, `{${QUEUE}}:again`)) > 0) throw new Error(`${name} left jobs behind`);
     return figures;
   });

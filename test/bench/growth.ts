@@ -6,7 +6,7 @@ import { type CurveGroup, lineCharts } from './line-chart.ts';
 import { describeMachine } from './machine.ts';
 import { measurePrefetch } from './prefetch.ts';
 import { Report } from './report.ts';
-import { type Rounds, roundsOf, run, runInRounds } from './run.ts';
+import { partOf, type Rounds, roundsOf, run, runInRounds } from './run.ts';
 import type { Settings } from './settings.ts';
 
 const CHART_TITLE = 'How cost grows';
@@ -21,12 +21,12 @@ export async function measureGrowth({ quick, sizes, markdown, svg }: Settings): 
   await using server = await RedisServer.start();
   const report = new Report(markdown, quick);
   await report.print('Machine', await describeMachine(server));
-  const rounds = { count: sizes.rounds, seconds: sizes.growthSeconds / (subjects.length + 1) };
+  const rounds = { count: sizes.rounds, end: performance.now() + sizes.growthSeconds * 1000 };
   const count = Math.ceil(sizes.count / PART);
   const curves: CurveGroup[] = [];
-  for (const all of subjects) {
+  for (const [index, all] of subjects.entries()) {
     const subject = { ...all, sizes: all.sizes.filter((size) => size <= sizes.growthLargest) };
-    const measured = await measureSubject(server, subject, rounds, count);
+    const measured = await measureSubject(server, subject, partOf(rounds, subjects.length + 1 - index), count);
     const points = pointsOf(subject, measured);
     await report.printSection(subject.title, { text: textOf(subject, points), rounds: roundsOf(measured) });
     curves.push(curvesOf(subject, points));

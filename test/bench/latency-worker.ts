@@ -1,17 +1,15 @@
-/**
- * Sends jobs, each when the one before is settled, and prints how long they took: `latency-worker.ts <case> <url> <count>
- * <milliseconds to warm up for>`.
- */
+/** Sends jobs, each when the one before is settled, as often as it is told to, and tells how long they took: `latency-worker.ts <case> <url>`. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { connect, DeliveryStream, PullStream, PushStream } from 'millrace';
 import { peerOf } from './all-peers.ts';
 import { type Job, job } from './case.ts';
-import { type Latency, QUEUE } from './latency.ts';
+import { type Latency, type LatencyTask, QUEUE } from './latency.ts';
 import { Meter } from './meter.ts';
 import type { Peer } from './peer.ts';
 import { RawConsumer } from './raw-consumer.ts';
 import { percentile } from './table.ts';
+import { doTasks } from './tasks.ts';
 
 /** A producer, and a consumer that calls back for each job that comes. */
 interface Line extends AsyncDisposable {
@@ -142,15 +140,14 @@ const lines: Record<string, (url: string, arrived: Arrived) => Line | Promise<Li
   deliveries: deliveryLine,
 };
 
-const [name = '', url = '', count = '', warmUp = ''] = process.argv.slice(2);
+const [name = '', url = ''] = process.argv.slice(2);
 const peer = peerOf(name);
 const open = peer ? (...to: [string, Arrived]) => peerLine(peer, ...to) : lines[name];
 if (!open) throw new Error(`no such case: ${name}`);
 let arrived: Arrived = nothing;
-await using line = await open(url, (id, settle) => arrived(id, settle));
 
 /** Sends one job, and gives how many microseconds later it came, and was settled. */
-async function send(id: number): Promise<{ came: number; settled: number }> {
+async function send(line: Line, id: number): Promise<{ came: number; settled: number }> {
   const start = performance.now();
   const since = (): number => (performance.now() - start) * 1000;
   const coming = new Promise<{ came: number; settled: number }>((resolve, reject) => {
@@ -165,24 +162,31 @@ async function send(id: number): Promise<{ came: number; settled: number }> {
   return times;
 }
 
-const warm = performance.now() + Number(warmUp);
-for (let id = 0; performance.now() < warm; id += 1) await send(id);
-const meter = new Meter();
-const came: number[] = [];
-const settled: number[] = [];
-for (let id = 0; id < Number(count); id += 1) {
-  // The consumer shall wait again before the next one comes.
-  await delay(1);
-  const times = await send(id);
-  came.push(times.came);
-  settled.push(times.settled);
+async function measure(line: Line, count: number): Promise<Latency> {
+  const meter = new Meter();
+  const came: number[] = [];
+  const settled: number[] = [];
+  for (let id = 0; id < count; id += 1) {
+    // The consumer shall wait again before the next one comes.
+    await delay(1);
+    const times = await send(line, id);
+    came.push(times.came);
+    settled.push(times.settled);
+  }
+  const { cpu, rss } = meter.read();
+  return {
+    p50: percentile(came, 50),
+    p99: percentile(came, 99),
+    settled: percentile(settled, 50),
+    cpu: (cpu * 1e6) / count,
+    rss,
+  };
 }
-const { cpu, rss } = meter.read();
-const latency: Latency = {
-  p50: percentile(came, 50),
-  p99: percentile(came, 99),
-  settled: percentile(settled, 50),
-  cpu: (cpu * 1e6) / Number(count),
-  rss,
-};
-process.stdout.write(JSON.stringify(latency));
+
+doTasks(async ({ milliseconds, count }: LatencyTask) => {
+  await using line = await open(url, (id, settle) => arrived(id, settle));
+  const end = performance.now() + milliseconds;
+  for (let id = 0; performance.now() < end; id += 1) await send(line, id);
+  // It is closed when this is left.
+  return await measure(line, count);
+});

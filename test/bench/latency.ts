@@ -1,11 +1,19 @@
 import { allPeers, brokerOf, canRun, clearFor } from './all-peers.ts';
 import { barFor } from './bars.ts';
-import type { Brokers } from './brokers.ts';
+import { argumentsFor, type Brokers } from './brokers.ts';
 import { bullMq } from './bullmq.ts';
-import { type Rounds, roundsOf, run, runInRounds } from './run.ts';
+import { type Rounds, roundsOf, runInRounds } from './run.ts';
 import type { Section } from './section.ts';
 import type { Sizes } from './settings.ts';
 import { median, ratio, ratios, spread, table } from './table.ts';
+import { WarmProcess } from './warm-process.ts';
+import { WarmProcesses } from './warm-processes.ts';
+
+/** How many jobs to send, behind those of so many milliseconds, which do not count. */
+export interface LatencyTask {
+  readonly milliseconds: number;
+  readonly count: number;
+}
 
 /** Percentiles of the time from `send()` to the consumer's handler, and to when the job is settled for good; in microseconds. */
 export interface Latency {
@@ -41,6 +49,9 @@ interface Measured {
   readonly p50: readonly number[];
   readonly settled: readonly number[];
 }
+
+/** For how long those are sent that come first of a round, and do not count, beside those that warm up. */
+const LEAD = 0.1;
 
 /** Which one they go through. */
 export const QUEUE = 'latency';
@@ -84,14 +95,8 @@ async function measure(
   names: Record<string, string>,
   extent: LatencyExtent,
 ): Promise<{ measured: Measured[]; rounds: number }> {
-  const { server, rounds, sizes } = extent;
   const cases = Object.keys(names).filter((name) => canRun(name, extent));
-  const latencies = await runInRounds(group, rounds, cases, async (name) => {
-    await server.client().flushall();
-    await clearFor(name, extent, [QUEUE]);
-    const url = brokerOf(name, extent)?.url ?? '';
-    return run<Latency>('latency-worker.ts', [name, url, sizes.latencyCount, sizes.latencyWarmUp]);
-  });
+  const latencies = await runCases(group, cases, extent);
   const medians = latencies.map((round) => round.map(({ p50 }) => p50));
   const measured = Object.entries(names).map(([key, name]) => {
     const taken = latencies[cases.indexOf(key)] ?? [];
@@ -104,4 +109,25 @@ async function measure(
     return { cells, costs, p50, settled: taken.map(({ settled }) => settled) };
   });
   return { measured, rounds: roundsOf(latencies) };
+}
+
+async function runCases(group: string, cases: readonly string[], extent: LatencyExtent): Promise<Latency[][]> {
+  const { latencyCount, latencyWarmUp } = extent.sizes;
+  const redis = extent.server.client();
+  await using processes = await WarmProcesses.start(cases, (name) =>
+    WarmProcess.start<LatencyTask, Latency>('latency-worker.ts', argumentsFor(name, brokerOf(name, extent))),
+  );
+  const send = (milliseconds: number, count: number) => async (name: string) => {
+    await redis.flushall();
+    await clearFor(name, extent, QUEUE);
+    return processes.ask(name, { milliseconds, count });
+  };
+  // They end when this is left.
+  return await runInRounds(
+    group,
+    extent.rounds,
+    cases,
+    send(latencyWarmUp * LEAD, latencyCount),
+    send(latencyWarmUp, 0),
+  );
 }

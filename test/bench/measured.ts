@@ -1,18 +1,21 @@
 import { brokerOf, canRun, rivalOf } from './all-peers.ts';
 import { barFor } from './bars.ts';
-import type { Brokers } from './brokers.ts';
+import { argumentsFor, type Brokers } from './brokers.ts';
+import type { Move } from './case.ts';
 import type { Bar } from './chart.ts';
 import type { Figures } from './meter.ts';
 import { type Rounds, roundsOf, runInRounds } from './run.ts';
 import type { Section } from './section.ts';
 import { digitsOf, median, microseconds, ratio, ratios, spread, table } from './table.ts';
+import { WarmProcess } from './warm-process.ts';
+import { WarmProcesses } from './warm-processes.ts';
 
 /** How much is measured. */
 export interface Extent extends Brokers {
   readonly rounds: Rounds;
-  /** How many jobs one run of a case moves, once it is warm. */
+  /** How many jobs a case moves in a round. */
   readonly count: number;
-  /** How many it moves before that. */
+  /** How many it moves before the first. */
   readonly warmUp: number;
   /** About how many bytes a job has, if not as many as usual. */
   readonly bytes?: number;
@@ -31,33 +34,35 @@ export type Measured = Map<string, { readonly rates: readonly number[]; readonly
 
 export const TO_BULLMQ = 'to BullMQ';
 
-/** Runs each case that can be run, by its name and how many jobs it is to move, once a round. */
+export type Processes = WarmProcesses<Move, Figures>;
+
+/** Starts the processes of those of these cases that can be run, which do what they are told in this script. */
+export function startProcesses(script: string, extent: Extent, names: readonly string[]): Promise<Processes> {
+  const able = names.filter((name) => canRun(name, extent));
+  return WarmProcesses.start(able, (name) => WarmProcess.start(script, argumentsFor(name, brokerOf(name, extent))));
+}
+
+/** Runs each case that can be run, by its name and how many jobs it is to move: once to warm it up, then once a round. */
 export async function measure(
   group: string,
   extent: Extent,
   names: readonly string[],
   measureOne: (name: string, count: number) => Promise<Figures>,
 ): Promise<Measured> {
-  const { rounds } = extent;
+  const { rounds, count, warmUp } = extent;
   const able = names.filter((name) => canRun(name, extent));
-  const figures = await runInRounds(group, rounds, able, (name) => measureOne(name, countFor(name, extent)));
+  const run = (jobs: number) => (name: string) => measureOne(name, partFor(name, extent, jobs));
+  const figures = await runInRounds(group, rounds, able, run(count), run(warmUp));
   const entries = able.map((name, index) => {
     const runs = figures[index] ?? [];
-    return [name, { runs, rates: runs.map(({ seconds }) => countFor(name, extent) / seconds / 1000) }] as const;
+    return [name, { runs, rates: runs.map(({ seconds }) => partFor(name, extent, count) / seconds / 1000) }] as const;
   });
   return new Map(entries);
 }
 
-/** What the process of a case is told. */
-export function argumentsFor(extent: Extent, name: string, queue: string): (string | number)[] {
-  const { url = '', pid } = brokerOf(name, extent) ?? {};
-  const share = shareOf(name, extent);
-  const sizes = [extent.count, extent.warmUp].map((count) => Math.ceil(count * share));
-  return [name, url, queue, ...sizes, ...(pid === undefined ? [] : [pid])];
-}
-
-function countFor(name: string, extent: Extent): number {
-  return Math.ceil(extent.count * shareOf(name, extent));
+/** How many jobs a case moves of so many. */
+function partFor(name: string, extent: Extent, jobs: number): number {
+  return Math.ceil(jobs * shareOf(name, extent));
 }
 
 function shareOf(name: string, { share }: Extent): number {
@@ -78,7 +83,7 @@ export function sectionOf(
     if (runs.length === 0) return [name, 'not installed'];
     const middle = median(rates);
     const eachOf = (seconds: number | undefined): number | undefined =>
-      seconds && (seconds * 1e6) / countFor(name, extent);
+      seconds && (seconds * 1e6) / partFor(name, extent, extent.count);
     return [
       name,
       middle.toFixed(digitsOf(middle)),

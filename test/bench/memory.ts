@@ -23,7 +23,7 @@ export async function measureMemory(server: RedisServer, count: number): Promise
   process.stderr.write('memory\n');
   const failed = new AbortController();
   const works = Object.entries(names).map(async ([work, name]) => {
-    const figures = await run<Figures>('memory-worker.js', [work, server.url, QUEUE, count], failed);
+    const figures = await run<Figures>('memory-worker.js', [work, server.url, QUEUE, count], failed.signal);
     return { name, figures };
   });
   try {

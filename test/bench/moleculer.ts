@@ -9,7 +9,6 @@ interface Moleculer {
   ) => {
     createService(schema: object): unknown;
     start(): Promise<void>;
-    stop(): Promise<void>;
     waitForServices(name: string): Promise<unknown>;
     call(action: string, parameters: object): Promise<{ id: number }>;
   };
@@ -28,7 +27,7 @@ export const moleculer: Exchange = {
     const broker = moleculerBroker(url, 'asking');
     await broker.start();
     await broker.waitForServices('math');
-    return { ask: (job) => broker.call('math.echo', job), close: () => broker.stop() };
+    return { ask: (job) => broker.call('math.echo', job) };
   },
 };
 

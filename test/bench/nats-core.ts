@@ -8,7 +8,6 @@ interface Nats {
     subscribe(subject: string, options: { callback(error: unknown, message: NatsMessage): void }): unknown;
     request(subject: string, data: string, options: { timeout: number }): Promise<NatsMessage>;
     flush(): Promise<void>;
-    close(): Promise<void>;
   }>;
 }
 
@@ -33,7 +32,6 @@ export const nats: Exchange = {
     const connection = await requirePeer<Nats>('@nats-io/transport-node').connect({ servers: url });
     return {
       ask: async (job) => (await connection.request(METHOD, JSON.stringify(job), { timeout: 30_000 })).json(),
-      close: () => connection.close(),
     };
   },
 };

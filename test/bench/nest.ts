@@ -13,7 +13,7 @@ interface Nest {
   };
   readonly ClientRedis: new (
     options: object,
-  ) => { connect(): Promise<unknown>; send(pattern: string, data: Job): unknown; close(): unknown };
+  ) => { connect(): Promise<unknown>; send(pattern: string, data: Job): unknown };
 }
 
 interface Rxjs {
@@ -35,7 +35,7 @@ export const nest: Exchange = {
     const { firstValueFrom } = requirePeer<Rxjs>('rxjs');
     const client = new (requirePeer<Nest>('@nestjs/microservices').ClientRedis)(placeOf(url));
     await client.connect();
-    return { ask: (job) => firstValueFrom(client.send(METHOD, job)), close: async () => client.close() };
+    return { ask: (job) => firstValueFrom(client.send(METHOD, job)) };
   },
 };
 

@@ -2,7 +2,7 @@ import { RedisServer } from '../support/redis.ts';
 import { CONCURRENCY } from './case.ts';
 import { describeMachine } from './machine.ts';
 import { OWNERS, type Shares } from './profile-sum.ts';
-import { RAW as RAW_PUSH } from './pushes.ts';
+import { pushRaw } from './pushes.ts';
 import { Report } from './report.ts';
 import { requestCases } from './request-cases.ts';
 import { type Rounds, roundsOf, run, runInRounds } from './run.ts';
@@ -52,7 +52,7 @@ export async function measureProfiles({ quick, sizes, markdown }: Settings): Pro
   await using server = await RedisServer.start();
   const report = new Report(markdown, quick);
   await report.print('Machine', await describeMachine(server));
-  const rounds = { count: sizes.rounds, seconds: sizes.seconds * SHARE };
+  const rounds = { count: sizes.rounds, end: performance.now() + sizes.seconds * SHARE * 1000 };
   const measured = await profileAll(server, rounds, sizes);
   const count = sizes.count.toLocaleString('en');
   const title = `Where a client's time goes, in percent, when it is not idle: ${count} jobs of about 120 bytes`;
@@ -70,11 +70,13 @@ function profileAll(server: RedisServer, rounds: Rounds, sizes: Sizes): Promise<
   return runInRounds('profile', rounds, names, async (name) => {
     const { share = 1, isDrain } = profiled.find((one) => one.name === name) ?? {};
     const [count, warmUp] = [sizes.count, sizes.warmUp].map((all) => Math.ceil(all * share)) as [number, number];
-    const args = [server.url, QUEUE, count, warmUp];
     await client.flushall();
-    if (isDrain) await run('worker.ts', [RAW_PUSH, ...args]);
+    if (isDrain) {
+      await pushRaw(server.url, `${QUEUE}-warm`, warmUp);
+      await pushRaw(server.url, QUEUE, count);
+    }
     await client.config('RESETSTAT');
-    const shares = await run<Shares>('profile-worker.ts', [name, ...args]);
+    const shares = await run<Shares>('profile-worker.ts', [name, server.url, QUEUE, count, warmUp]);
     return { shares, server: serverCostsOf(await client.info('commandstats'), count + warmUp) };
   });
 }

@@ -121,16 +121,8 @@ export const raw: Exchange = {
       last = message.slice(0, message.indexOf(' '));
       asker.hear(message.slice(message.indexOf(' ', last.length + 1) + 1));
     });
-    const sweeping = setInterval(() => void redis.xtrim(mailbox, 'MINID', last || '0'), 1000);
-    return {
-      ask: (job) => asker.ask(job),
-      async close() {
-        clearInterval(sweeping);
-        await redis.unlink(record, mailbox);
-        redis.disconnect();
-        subscriber.disconnect();
-      },
-    };
+    setInterval(() => void redis.xtrim(mailbox, 'MINID', last || '0'), 1000);
+    return asker;
   },
 };
 
@@ -158,12 +150,6 @@ export const bare: Exchange = {
     const asker = new BatchingAsker(channel, (batch) => redis.lpush(BARE_QUEUE, ...batch));
     await subscriber.subscribe(channel);
     subscriber.on('message', (_channel, message: string) => asker.hear(message));
-    return {
-      ask: (job) => asker.ask(job),
-      async close() {
-        redis.disconnect();
-        subscriber.disconnect();
-      },
-    };
+    return asker;
   },
 };

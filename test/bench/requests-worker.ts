@@ -1,17 +1,15 @@
 /**
- * Asks, as often as it is told to by the process that has forked it, and tells that what each time has come to:
- * `requests-worker.ts <case> <url> <process id of the server, if it is known>`. Who answers is a process of its own, which this one
- * starts: `… <case> <url> serve`.
+ * Asks, as often as it is told to, and tells what each time has come to: `requests-worker.ts <case> <url> <process id of the server, if
+ * it is known>`. Who answers is a process of its own, which this one starts: `… <case> <url> serve`.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
-import type { Ask, RoundTrips } from './asking-process.ts';
 import { job } from './case.ts';
 import type { Asker } from './exchange.ts';
 import { exchanges } from './exchanges.ts';
 import { Meter } from './meter.ts';
+import type { Ask, RoundTrips } from './requests.ts';
 import { percentile } from './table.ts';
+import { beReady, doTasks } from './tasks.ts';
+import { WarmProcess } from './warm-process.ts';
 
 const [name = '', url = '', role] = process.argv.slice(2);
 const exchange = exchanges[name];
@@ -58,19 +56,9 @@ async function measure(ask: Ask, asker: Asker, answering: number | undefined): P
 
 if (role === 'serve') {
   await exchange.serve(url);
-  process.stdout.write('ready\n');
+  beReady();
 } else {
-  const self = fileURLToPath(import.meta.url);
-  const answering = spawn(process.execPath, ['--import', 'tsx', self, name, url, 'serve'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  await once(answering.stdout, 'data');
+  const answering = await WarmProcess.start('requests-worker.ts', [name, url, 'serve']);
   const asker = await exchange.connect(url);
-  process.on('message', async (ask: Ask) => process.send?.(await measure(ask, asker, answering.pid)));
-  process.once('disconnect', async () => {
-    await asker.close();
-    answering.kill();
-    process.exit();
-  });
-  process.send?.('ready');
+  doTasks((ask: Ask) => measure(ask, asker, answering.pid));
 }

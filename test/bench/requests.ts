@@ -1,12 +1,33 @@
-import { AskingProcess, type RoundTrips } from './asking-process.ts';
-import { type Brokers, brokerOfKind } from './brokers.ts';
+import { argumentsFor, type Broker, type Brokers, brokerOfKind } from './brokers.ts';
 import { exchanges, MOLECULER, OURS, PEERS, RAW } from './exchanges.ts';
 import { isInstalled } from './peers.ts';
-import { type Rounds, roundsOf, runInRounds } from './run.ts';
+import { partOf, type Rounds, roundsOf, runInRounds } from './run.ts';
 import type { Section } from './section.ts';
 import type { Sizes } from './settings.ts';
 import { median, microseconds, ratio, ratios, spread, table } from './table.ts';
+import { WarmProcess } from './warm-process.ts';
+import { WarmProcesses } from './warm-processes.ts';
 import { ZEROMQ } from './zeromq-exchange.ts';
+
+/** For how long to ask, and how many requests are in flight at a time. */
+export interface Ask {
+  readonly milliseconds: number;
+  readonly inFlight: number;
+}
+
+/** What that came to: thousand round trips a second, and microseconds of one. */
+export interface RoundTrips {
+  readonly rate: number;
+  readonly p50: number;
+  readonly p99: number;
+  /** Microseconds of CPU of both ends, and of the server, for each request; absent where the system does not tell. */
+  readonly cpu?: number | undefined;
+  readonly serverCpu?: number | undefined;
+  /** MB of who asks, at its peak. */
+  readonly rss: number;
+}
+
+type Asking = WarmProcesses<Ask, RoundTrips>;
 
 /** How many requests are in flight at a time: few first, for what was under a heavy load takes a while to be what it was. */
 const IN_FLIGHT: readonly number[] = [1, 64, 1024];
@@ -18,22 +39,14 @@ const LEAD = 0.1;
 type Measured = ReadonlyMap<string, readonly RoundTrips[]>;
 
 /** Has requests answered in every way, and gives the table of it, and what was reached of what is aimed at. */
-export async function measureRequests(brokers: Brokers, { count, seconds }: Rounds, sizes: Sizes): Promise<Section> {
-  const start = performance.now();
-  const asking = new Map<string, AskingProcess>();
+export async function measureRequests(brokers: Brokers, rounds: Rounds, sizes: Sizes): Promise<Section> {
+  const names = Object.keys(exchanges).filter((name) => canRun(name, brokers));
+  await using asking: Asking = await WarmProcesses.start(names, (name) =>
+    WarmProcess.start('requests-worker.ts', argumentsFor(name, brokerFor(name, brokers))),
+  );
   const loads: Measured[] = [];
-  try {
-    for (const name of Object.keys(exchanges).filter((one) => canRun(one, brokers))) {
-      const { url = '', pid } = brokerOfKind(exchanges[name]?.broker ?? 'redis', brokers) ?? {};
-      asking.set(name, await AskingProcess.start(name, url, pid));
-    }
-    for (const [index, inFlight] of IN_FLIGHT.entries()) {
-      const left = seconds - (performance.now() - start) / 1000;
-      const rounds = { count, seconds: left / (IN_FLIGHT.length - index) };
-      loads.push(await measureLoad(inFlight, rounds, asking, sizes));
-    }
-  } finally {
-    for (const each of asking.values()) await each[Symbol.asyncDispose]();
+  for (const [index, inFlight] of IN_FLIGHT.entries()) {
+    loads.push(await measureLoad(inFlight, partOf(rounds, IN_FLIGHT.length - index), names, asking, sizes));
   }
   return sectionOf(loads);
 }
@@ -51,25 +64,27 @@ function sectionOf(loads: readonly Measured[]): Section {
 async function measureLoad(
   inFlight: number,
   rounds: Rounds,
-  asking: ReadonlyMap<string, AskingProcess>,
+  names: readonly string[],
+  asking: Asking,
   { requestsWarmUp, requestsMeasured }: Sizes,
 ): Promise<Measured> {
-  const start = performance.now();
-  for (const each of asking.values()) await each.ask({ inFlight, milliseconds: requestsWarmUp });
-  const seconds = rounds.seconds - (performance.now() - start) / 1000;
-  const names = [...asking.keys()];
-  const taken = await runInRounds(`requests, ${inFlight} in flight`, { ...rounds, seconds }, names, async (name) => {
-    const each = asking.get(name) as AskingProcess;
-    await each.ask({ inFlight, milliseconds: requestsMeasured * LEAD });
-    return each.ask({ inFlight, milliseconds: requestsMeasured });
-  });
+  const warmUp = (name: string) => asking.ask(name, { inFlight, milliseconds: requestsWarmUp });
+  const runCase = async (name: string): Promise<RoundTrips> => {
+    await asking.ask(name, { inFlight, milliseconds: requestsMeasured * LEAD });
+    return asking.ask(name, { inFlight, milliseconds: requestsMeasured });
+  };
+  const taken = await runInRounds(`requests, ${inFlight} in flight`, rounds, names, runCase, warmUp);
   return new Map(names.map((name, index) => [name, taken[index] ?? []]));
 }
 
 function canRun(name: string, brokers: Brokers): boolean {
   const peer = PEERS[name];
   if (peer !== undefined && !isInstalled(peer)) return false;
-  return brokerOfKind(exchanges[name]?.broker ?? 'redis', brokers) !== undefined;
+  return brokerFor(name, brokers) !== undefined;
+}
+
+function brokerFor(name: string, brokers: Brokers): Broker | undefined {
+  return brokerOfKind(exchanges[name]?.broker ?? 'redis', brokers);
 }
 
 function figuresOf(figure: 'rate' | 'p50' | 'p99', name: string, load: Measured | undefined): number[] | undefined {

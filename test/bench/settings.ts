@@ -25,13 +25,13 @@ export type Table = (typeof TABLES)[number];
 export interface Sizes {
   /** How often each case is run at most. */
   readonly rounds: number;
-  /** How many jobs one run of a case moves, once it is warm. */
+  /** How many jobs a case moves in a round. */
   readonly count: number;
-  /** How many it moves before that: the compiler is at work for the first hundreds of thousands. */
+  /** How many it moves before the first: the compiler is at work for hundreds of thousands. */
   readonly warmUp: number;
   readonly memoryCount: number;
   readonly latencyCount: number;
-  /** For how long jobs are sent before those whose latency counts, in milliseconds. */
+  /** For how long jobs are sent before the first round of those whose latency counts, in milliseconds. */
   readonly latencyWarmUp: number;
   /** For how long requests are asked, with each number in flight, before any that count, and for how long those that do, in milliseconds. */
   readonly requestsWarmUp: number;

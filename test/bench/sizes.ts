@@ -3,6 +3,7 @@ import * as deliveries from './deliveries.ts';
 import type { Extent } from './measured.ts';
 import * as pulls from './pulls.ts';
 import * as pushes from './pushes.ts';
+import { partOf } from './run.ts';
 import type { Section } from './section.ts';
 import { measurePulls, measurePushes } from './throughput.ts';
 
@@ -16,19 +17,22 @@ const SIZES = [
 const pushed = [pushes.RAW, pushes.BY_WRITE, bullMq.push.name];
 const drained = [pulls.RAW, pulls.BY_DATA, deliveries.RAW, deliveries.BY_ACK_STREAM, bullMq.drain.name];
 
+/** What is done with them, as the tables have it. */
+const WAYS = [
+  ['pushed', (extent: Extent) => measurePushes(extent, pushed)],
+  ['drained', (extent: Extent) => measurePulls(extent, drained)],
+] as const;
+
 /** Pushes jobs of other sizes than the usual one, then works them off, and gives the tables of it. */
 export async function measureSizes(extent: Extent): Promise<Section> {
   const texts: string[] = [];
   let least = extent.rounds.count;
-  const seconds = extent.rounds.seconds / SIZES.length / 2;
+  let left = SIZES.length * WAYS.length;
   for (const { title, ...size } of SIZES) {
-    const sized = { ...extent, ...size, warmUp: size.count / 2, rounds: { ...extent.rounds, seconds } };
-    const jobs = `${size.count.toLocaleString('en')} jobs of ${title}`;
-    for (const [work, section] of [
-      ['pushed', await measurePushes(sized, pushed)],
-      ['drained', await measurePulls(sized, drained)],
-    ] as const) {
-      texts.push(`${jobs}, ${work}:`, section.text);
+    for (const [done, measure] of WAYS) {
+      const rounds = partOf(extent.rounds, left--);
+      const section = await measure({ ...extent, ...size, warmUp: size.count / 2, rounds });
+      texts.push(`${size.count.toLocaleString('en')} jobs of ${title}, ${done}:`, section.text);
       least = Math.min(least, section.rounds);
     }
   }

@@ -1,25 +1,27 @@
 import { brokerOf, clearFor, peerOf } from './all-peers.ts';
 import { bullMq } from './bullmq.ts';
+import { type Move, useBytes } from './case.ts';
 import * as draining from './deliveries.ts';
 import * as hopping from './hops.ts';
-import { aimOf, argumentsFor, type Extent, measure, sectionOf, TO_BULLMQ } from './measured.ts';
-import type { Figures } from './meter.ts';
+import { aimOf, type Extent, measure, sectionOf, startProcesses, TO_BULLMQ } from './measured.ts';
 import * as pulling from './pulls.ts';
 import * as pushing from './pushes.ts';
-import { run } from './run.ts';
+import { TIME_LIMIT } from './run.ts';
 import type { Section } from './section.ts';
+import { within } from './within.ts';
 
 const QUEUE = 'bench';
-const WARM_QUEUE = `${QUEUE}-warm`;
 const SOURCE = 'source';
+const WORKER = 'worker.ts';
 
 /** Pushes jobs in each of these ways, and gives the table of it. */
 export async function measurePushes(extent: Extent, names = Object.keys(pushing.pushes)): Promise<Section> {
   const redis = extent.server.client();
+  await using processes = await startProcesses(WORKER, extent, names);
   const measured = await measure('push', extent, names, async (name, count) => {
     await redis.flushall();
-    await clearFor(name, extent, [QUEUE, WARM_QUEUE]);
-    const figures = await runCase(extent, name, QUEUE);
+    await clearFor(name, extent, QUEUE);
+    const figures = await processes.ask(name, moveOf(extent, count));
     const { url = '' } = brokerOf(name, extent) ?? {};
     const stored = (await peerOf(name)?.waiting(redis, QUEUE, url)) ?? (await redis.llen(QUEUE));
     if (stored !== count) throw new Error(`${name} stored ${stored} jobs of ${count}`);
@@ -36,10 +38,11 @@ export async function measurePushes(extent: Extent, names = Object.keys(pushing.
 
 /** Pulls jobs in each of these ways, and gives the table of it. */
 export async function measurePulls(extent: Extent, names = Object.keys(pulling.pulls)): Promise<Section> {
+  await using processes = await startProcesses(WORKER, extent, names);
   await fillSource(extent);
-  const measured = await measure('pull', extent, names, async (name) => {
-    await fillFor(extent, name);
-    const figures = await runCase(extent, name, QUEUE);
+  const measured = await measure('pull', extent, names, async (name, count) => {
+    await fillFor(extent, name, count);
+    const figures = await processes.ask(name, moveOf(extent, count));
     await checkNothingLeft(extent, name);
     return figures;
   });
@@ -53,11 +56,13 @@ export async function measurePulls(extent: Extent, names = Object.keys(pulling.p
 /** Has handlers work through a full queue in every way, and gives the table of it, and what was reached of what is aimed at. */
 export async function measureDeliveries(extent: Extent): Promise<Section> {
   const redis = extent.server.client();
+  const names = Object.keys(draining.deliveries);
+  await using processes = await startProcesses(WORKER, extent, names);
   await fillSource(extent);
-  const measured = await measure('deliveries', extent, Object.keys(draining.deliveries), async (name, count) => {
-    await fillFor(extent, name);
+  const measured = await measure('deliveries', extent, names, async (name, count) => {
+    await fillFor(extent, name, count);
     await redis.del(`{${QUEUE}}:marks`);
-    const figures = await runCase(extent, name, QUEUE);
+    const figures = await processes.ask(name, moveOf(extent, count));
     await checkNothingLeft(extent, name);
     const settled = Number(await redis.hget(`{${QUEUE}}:marks`, 'settled'));
     if (!peerOf(name) && settled !== count) throw new Error(`${name} settled ${settled} jobs of ${count}`);
@@ -65,9 +70,9 @@ export async function measureDeliveries(extent: Extent): Promise<Section> {
   });
   const toRaw = { name: draining.RAW, title: 'to raw' };
   const toPeer = { name: bullMq.drain.name, title: TO_BULLMQ };
-  const ours = Object.keys(draining.deliveries).filter((name) => name !== toRaw.name && !peerOf(name));
+  const ours = names.filter((name) => name !== toRaw.name && !peerOf(name));
   const aims = [aimOf(measured, ours, toRaw, 0.85), aimOf(measured, ours, toPeer, 15)];
-  const section = sectionOf(extent, Object.keys(draining.deliveries), measured, [toRaw, toPeer]);
+  const section = sectionOf(extent, names, measured, [toRaw, toPeer]);
   return { ...section, text: `${section.text}\n\n${aims.join('\n')}` };
 }
 
@@ -75,51 +80,54 @@ export async function measureDeliveries(extent: Extent): Promise<Section> {
 export async function measureHops(extent: Extent): Promise<Section> {
   const redis = extent.server.client();
   const results = hopping.resultsOf(QUEUE);
+  const names = Object.keys(hopping.hops);
+  await using processes = await startProcesses(WORKER, extent, names);
   await fillSource(extent);
-  const measured = await measure('hops', extent, Object.keys(hopping.hops), async (name, count) => {
-    await redis.del(results, hopping.resultsOf(WARM_QUEUE));
-    await copySource(extent);
-    const figures = await runCase(extent, name, QUEUE);
+  const measured = await measure('hops', extent, names, async (name, count) => {
+    await redis.del(results);
+    await copySource(extent, count);
+    const figures = await processes.ask(name, moveOf(extent, count));
     await checkNothingLeft(extent, name);
     const stored = await redis.llen(results);
     if (stored !== count) throw new Error(`${name} stored ${stored} results of ${count}`);
     return figures;
   });
-  return sectionOf(extent, Object.keys(hopping.hops), measured, [{ name: hopping.RAW, title: 'to raw' }]);
+  return sectionOf(extent, names, measured, [{ name: hopping.RAW, title: 'to raw' }]);
 }
 
-function runCase(extent: Extent, name: string, queue: string): Promise<Figures> {
-  const { bytes } = extent;
-  return run<Figures>('worker.ts', argumentsFor(extent, name, queue), bytes === undefined ? {} : { bytes });
+function moveOf({ bytes }: Extent, count: number): Move {
+  return { queue: QUEUE, count, bytes };
 }
 
-/** Stores jobs, those to warm up with and those to be measured with, which every run gets a copy of. */
-async function fillSource(extent: Extent): Promise<void> {
-  await extent.server.client().flushall();
-  await runCase(extent, pushing.RAW, SOURCE);
+/** Stores as many jobs as any run takes: each gets a copy of them. */
+async function fillSource({ server, bytes, count, warmUp }: Extent): Promise<void> {
+  await server.client().flushall();
+  useBytes(bytes);
+  await within(TIME_LIMIT, pushing.RAW, pushing.pushRaw(server.url, SOURCE, Math.max(count, warmUp)));
 }
 
-/** Gives a case what it is to work through: a copy of the source, or what a peer has stored in a way of its own. */
-async function fillFor(extent: Extent, name: string): Promise<void> {
+/** Gives a case what it is to work through: a copy of the source, or what a peer stores in a way of its own. */
+async function fillFor(extent: Extent, name: string, count: number): Promise<void> {
   const peer = peerOf(name);
-  await extent.server.client().unlink(QUEUE, WARM_QUEUE);
-  await clearFor(name, extent, [QUEUE, WARM_QUEUE]);
-  if (peer) await runCase(extent, peer.push.name, QUEUE);
-  else await copySource(extent);
+  await extent.server.client().unlink(QUEUE);
+  await clearFor(name, extent, QUEUE);
+  useBytes(extent.bytes);
+  const url = brokerOf(name, extent)?.url ?? '';
+  if (peer) await within(TIME_LIMIT, peer.push.name, peer.push.run(url, QUEUE, count));
+  else await copySource(extent, count);
 }
 
-async function copySource({ server }: Extent): Promise<void> {
+/** The first that were stored are the last of the list. */
+async function copySource({ server }: Extent, count: number): Promise<void> {
   const redis = server.client();
   await redis.copy(SOURCE, QUEUE, 'REPLACE');
-  await redis.copy(`${SOURCE}-warm`, WARM_QUEUE, 'REPLACE');
+  await redis.ltrim(QUEUE, -count, -1);
 }
 
 async function checkNothingLeft(extent: Extent, name: string): Promise<void> {
   const redis = extent.server.client();
   const peer = peerOf(name);
   const { url = '' } = brokerOf(name, extent) ?? {};
-  const left = peer
-    ? (await peer.waiting(redis, QUEUE, url)) + (await peer.waiting(redis, WARM_QUEUE, url))
-    : await redis.exists(QUEUE, WARM_QUEUE, `{${QUEUE}}:again`);
+  const left = peer ? await peer.waiting(redis, QUEUE, url) : await redis.exists(QUEUE, `{${QUEUE}}:again`);
   if (left > 0) throw new Error(`${name} left jobs behind`);
 }

@@ -59,17 +59,13 @@ export const zeroMqExchange: Exchange = {
         pending.delete(key);
       }
     };
-    const receiving = loop();
+    void loop();
     let next = 0;
     return {
       ask(job) {
         const id = String(next++);
         sending.send([id, JSON.stringify(job)]);
         return new Promise((resolve) => pending.set(id, resolve));
-      },
-      close() {
-        socket.close();
-        return receiving;
       },
     };
   },
