@@ -14,7 +14,7 @@ const CHART_NOTE =
   'Throughput, memory of the process and clients of the server, by size (each step of the axis is ten times as much).';
 
 /** The part of the `count` of the other tables that is moved at each size. */
-const PART = 5;
+const PART = 3;
 
 /** Measures how cost grows with the number of things, and what is taken ahead of consumers, and prints a table of each. */
 export async function measureGrowth({ quick, sizes, markdown, svg }: Settings): Promise<void> {

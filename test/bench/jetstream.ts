@@ -105,7 +105,7 @@ async function drain(url: string, queue: string, count: number): Promise<void> {
 
 export const jetStream: Peer = {
   broker: 'nats',
-  share: 1 / 40,
+  share: 1 / 20,
   push: { name: `JetStream publish(), in memory, ${IN_FLIGHT} in flight`, run: push },
   drain: { name: `JetStream consume(), ack(), ${PREFETCH} held, ${CONCURRENCY} at work`, run: drain },
   flow: { name: 'JetStream publish() → consume()', push, drain },

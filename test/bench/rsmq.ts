@@ -58,7 +58,7 @@ async function drain(url: string, qname: string, count: number): Promise<void> {
 
 export const rsmq: Peer = {
   broker: 'redis',
-  share: 1 / 40,
+  share: 1 / 20,
   push: { name: `rsmq sendMessage(), ${IN_FLIGHT} in flight`, run: push },
   drain: { name: `rsmq receiveMessage(), deleteMessage(), ${CONCURRENCY} lanes`, run: drain },
   waiting: (redis, queue) => redis.zcard(`rsmq:${queue}`),

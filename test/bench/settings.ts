@@ -36,7 +36,7 @@ export interface Sizes {
   /** For how long requests are asked, with each number in flight, before any that count, and for how long those that do, in milliseconds. */
   readonly requestsWarmUp: number;
   readonly requestsMeasured: number;
-  /** How long all tables may take together, about: a table whose share is used up has fewer rounds, at least one. */
+  /** How long all may take together, about: a table whose share is used up has fewer rounds, at least one. */
   readonly seconds: number;
   /** How long those of growth may take together, about, and what the largest size is that is measured. */
   readonly growthSeconds: number;
@@ -59,7 +59,7 @@ export interface Settings {
 
 const usual: Sizes = {
   rounds: 5,
-  count: 600_000,
+  count: 400_000,
   warmUp: 300_000,
   memoryCount: 1_000_000,
   latencyCount: 300,

@@ -56,6 +56,6 @@ async function drain(url: string, _queue: string, count: number): Promise<void> 
 /** It has no server, and stores nothing. */
 export const zeroMq: Rival & Required<Pick<Rival, 'flow'>> = {
   broker: 'direct',
-  share: 1 / 5,
+  share: 1 / 2,
   flow: { name: 'ZeroMQ Push → Pull, no server', push, drain },
 };
