@@ -73,8 +73,8 @@ const usual: Sizes = {
 
 const quick: Sizes = {
   rounds: 2,
-  count: 100_000,
-  warmUp: 50_000,
+  count: 60_000,
+  warmUp: 30_000,
   memoryCount: 100_000,
   latencyCount: 100,
   latencyWarmUp: 150,
