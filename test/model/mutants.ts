@@ -109,7 +109,7 @@ local settled, isAgain`,
   {
     name: 'forgets what has landed',
     script: 'millraceTake',
-    change: [["redis.call('LRANGE', landing, max < 0 and -1 or 0, -1)", '{}']],
+    change: [["redis.call('LRANGE', landing, 0, -1)", '{}']],
   },
   {
     name: 'keeps what has landed when it is acknowledged',

@@ -9,7 +9,8 @@ export const holding = {
    * again, then the queue. An entry with two deaths behind it is given alone, to who holds nothing else.
    * KEYS  queue · again · consumers · holdings · landing · the list of the parcel
    * ARGV  clock offset · consumer · incarnation · number of the parcel · how many at most, where 0 is none but what was moved before, and
-   *       -1 none but what has landed first · how many of them a handler may see at once, if they are plain items
+   *       -1 says that it is what has landed first, which a handler has seen · how many of them a handler may see at once, if they are
+   *       plain items
    * gives the letter and the time of the parcel; nil if there is nothing; 0 if what comes first waits until the consumer holds nothing;
    * -1, -2
    */
@@ -20,13 +21,17 @@ ${NOW}${STANDING}${RECORD}
 local stands = standing(KEYS[3], ARGV[2], ARGV[3])
 if stands < 0 then return stands end
 local queue, again, holdings, landing, parcel = KEYS[1], KEYS[2], KEYS[4], KEYS[5], KEYS[6]
+local parcels, kind, max = string.sub(landing, 1, -2), 'q', tonumber(ARGV[5])
+if max < 0 then
+  record(holdings, parcels, ARGV[4], now(ARGV[1]))
+  return redis.call('HGET', holdings, ARGV[4])
+end
 local lost, last = unpack(redis.call('HMGET', holdings, ARGV[4], 'last'))
 if lost then return lost end
 if last and tonumber(last) >= tonumber(ARGV[4]) then return false end
-if last and last + 1 < tonumber(ARGV[4]) then record(holdings, string.sub(landing, 1, -2), ARGV[4] - 1, now(ARGV[1])) end
-local kind, max = 'q', tonumber(ARGV[5])
-local landed = redis.call('LRANGE', landing, max < 0 and -1 or 0, -1)
-if max <= 0 and #landed == 0 then return false end
+if last and last + 1 < tonumber(ARGV[4]) then record(holdings, parcels, ARGV[4] - 1, now(ARGV[1])) end
+local landed = redis.call('LRANGE', landing, 0, -1)
+if max == 0 and #landed == 0 then return false end
 local function takeFromQueue(most)
   local count = math.min(most, redis.call('LLEN', queue))
   if count <= 0 then return 0 end
@@ -39,7 +44,7 @@ local comesAgain = redis.call('EXISTS', again) == 1
 if #landed > 0 then
   if comesAgain then kind = 'l' else takeFromQueue(max - #landed) end
   redis.call('LPUSH', parcel, unpack(landed))
-  if max < 0 then redis.call('RPOP', landing) else redis.call('DEL', landing) end
+  redis.call('DEL', landing)
 elseif comesAgain then
   kind = 'a'
   local entries, count = redis.call('LRANGE', again, -max, -1), 0
