@@ -1,17 +1,18 @@
-import type { Redis } from 'ioredis';
 import type { Consumer, ConsumerOptions, DriverConnection, Held, Outcome } from '../../driver.ts';
 import { type RedisClients, unboundedAbortController } from './clients.ts';
 import { ConsumerCommands } from './consumer-commands.ts';
 import { type Found, Holdings } from './holdings.ts';
 import type { QueueKeys } from './keys.ts';
+import { LandingWait } from './landing-wait.ts';
 import { Lease } from './lease.ts';
-import { Parcel, type RedisHeld, type Take, type Taken } from './parcel.ts';
-import type { BlockingClient, Moved } from './pool.ts';
+import { Parcel, type RedisHeld, type Take } from './parcel.ts';
 import { aborted } from './promises.ts';
 import { isAnswer } from './refusals.ts';
 import { type Settlement, settlementOf } from './settlement.ts';
+import { TakingWait } from './taking-wait.ts';
 import { Turns } from './turns.ts';
-import { landedOf, takenOf, untilAborted, waitOnce } from './waiting.ts';
+import type { Wait } from './wait.ts';
+import { waitOnce } from './waiting.ts';
 
 /** For how many milliseconds something may be carried out late, that was on its way when its connection broke. */
 const LATE = 60_000;
@@ -37,8 +38,9 @@ export class RedisConsumer implements Consumer {
   readonly #keys: QueueKeys;
   readonly #lease: Lease;
   readonly #holdings: Holdings;
-  readonly #commands: ConsumerCommands;
   readonly #turns: Turns;
+  readonly #landingWait: LandingWait;
+  readonly #takingWait: TakingWait;
   readonly #onLost: (items: readonly Held[]) => void;
   readonly #closing = unboundedAbortController();
   readonly #unwatch: () => void;
@@ -71,8 +73,10 @@ export class RedisConsumer implements Consumer {
       end: () => this.#lose(),
       beat: () => this.#lookForUnheard(),
     });
-    this.#commands = new ConsumerCommands(keys, this.#lease);
-    this.#turns = new Turns(clients, this.#lease, this.#commands, this.#holdings, this.#closing.signal);
+    const commands = new ConsumerCommands(keys, this.#lease);
+    this.#turns = new Turns(clients, this.#lease, commands, this.#holdings, this.#closing.signal);
+    this.#landingWait = new LandingWait(keys.queue, this.#lease, this.#turns, this.#holdings);
+    this.#takingWait = new TakingWait(keys.queue, this.#lease, this.#turns, this.#holdings, commands);
     clients.retain();
     this.#unwatch = clients.wakes.watch(keys, () => this.#wake());
     this.#lease.join().catch(() => {});
@@ -158,57 +162,31 @@ export class RedisConsumer implements Consumer {
    */
   async #wait(call: Call, isDry: boolean): Promise<Parcel | undefined> {
     if (this.#waiting.signal.aborted) this.#waiting = new AbortController();
-    const waiting = this.#waiting;
+    const { signal } = this.#waiting;
     if (isDry) this.#turns.expectWait();
     try {
       for (;;) {
         const { incarnation } = this.#lease;
         const take = this.#holdings.nextTake(call.max, call.atOnce);
-        const mayLand = this.#mayLand(take);
-        const answer = await waitOnce(this.#clients, waiting.signal, (client, ms) =>
-          this.#sayWait(client, ms, take, mayLand),
-        );
+        const wait: Wait = this.#mayLand(take) ? this.#landingWait : this.#takingWait;
+        const answer = await waitOnce(this.#clients, signal, (client, ms) => wait.say(client, ms, take, signal));
         this.#failures = 0;
-        if (answer === undefined || !this.#lease.stands(answer, incarnation)) return undefined;
-        const found = mayLand
-          ? this.#land(take, answer as Taken | null, incarnation)
-          : this.#holdings.add(take, answer);
+        if (answer === undefined) return undefined;
+        const found = wait.hold(take, answer, incarnation);
         if (found instanceof Parcel) {
           const isAlone = found.items.length === 1 && (found.isAll || call.max === 1);
           this.#alone = isAlone ? this.#alone + 1 : 0;
           return found;
         }
-        // Only a take sees what comes again, and whether the lease stands, where nobody could tell.
-        if (mayLand || found === 'suspect' || waiting.signal.aborted) return undefined;
+        // Where the lease was found to have ended, the signal is aborted.
+        if (!wait.seesAll || found === 'suspect' || signal.aborted) return undefined;
       }
     } catch (error) {
-      await this.#recover(error, call, waiting.signal);
+      await this.#recover(error, call, signal);
       return undefined;
     } finally {
       this.#turns.endWait();
     }
-  }
-
-  /**
-   * @param mayLand whether only what lands is waited for, and how much there is beside it, instead of all that can be taken
-   */
-  async #sayWait(
-    client: BlockingClient,
-    milliseconds: number,
-    take: Take,
-    mayLand: boolean,
-  ): Promise<Taken | number | null> {
-    if (this.#turns.isWaitExpected) await new Promise(setImmediate);
-    const { signal } = this.#waiting;
-    while (!this.#turns.hasRoomToLand && !signal.aborted) await untilAborted(this.#turns.sayNow(), signal);
-    // What has not begun can't be cut short.
-    if (signal.aborted) return null;
-    const { queue } = this.#keys;
-    const goAlong = (redis: Redis): void => this.#turns.goAlong(redis);
-    const move = <Answer>(next: (redis: Redis) => Promise<Answer>): Promise<Moved<Answer>> =>
-      client.moveThen(queue, this.#lease.landing, milliseconds, next, goAlong);
-    if (mayLand) return landedOf(await move((redis) => redis.llen(queue)));
-    return takenOf(await move((redis) => this.#commands.take(redis, take)));
   }
 
   /** Whether the next item may be handed over as it has landed: the only one there, which nothing can land beside that nobody hears of. */
@@ -219,14 +197,6 @@ export class RedisConsumer implements Consumer {
   /** Whether something may yet be carried out of a wait that was broken off. */
   get #isLate(): boolean {
     return performance.now() - this.#brokeAt <= LATE;
-  }
-
-  #land(take: Take, landed: Taken | null, incarnation: string): Parcel | undefined {
-    // What has landed for who it was before is put back with all else.
-    if (!landed || !this.#lease.isJoined || incarnation !== this.#lease.incarnation) return undefined;
-    const parcel = this.#holdings.land(take, landed);
-    this.#turns.noteLanded();
-    return parcel;
   }
 
   /** Waits a little after a wait that failed, if it is still wanted; rejects where it is in vain. */

@@ -1,6 +1,5 @@
 import type { RedisClients } from './clients.ts';
-import type { Taken } from './parcel.ts';
-import type { BlockingClient, Moved } from './pool.ts';
+import type { BlockingClient } from './pool.ts';
 import { isAnswer } from './refusals.ts';
 
 /**
@@ -72,19 +71,4 @@ export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal):
   } finally {
     if (abort) signal.removeEventListener('abort', abort);
   }
-}
-
-/** What a move has landed, and what answers how many items there are besides. */
-export function landedOf([moved, left]: Moved<number>): Taken | null {
-  if (moved.status === 'rejected') throw moved.reason;
-  if (moved.value === null) return null;
-  return { mark: 'q', bodies: [moved.value], left: left.status === 'fulfilled' ? left.value : 1 };
-}
-
-/** What was taken behind a move. Where that is refused, the take may have found something all the same: rejects only where it has not. */
-export function takenOf<Found>([moved, taken]: Moved<Found>): Found {
-  if (taken.status === 'fulfilled' && taken.value !== null) return taken.value;
-  if (moved.status === 'rejected') throw moved.reason;
-  if (taken.status === 'rejected') throw taken.reason;
-  return taken.value;
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { Redis } from 'ioredis';
 import { connectRedis } from '../../../lib/drivers/redis/connection.ts';
 import { BlockingClient, BlockingPool } from '../../../lib/drivers/redis/pool.ts';
-import { takenOf } from '../../../lib/drivers/redis/waiting.ts';
+import { takenOf } from '../../../lib/drivers/redis/taking-wait.ts';
 import { uniqueQueue } from '../../support/brokers.ts';
 import { TcpProxy } from '../../support/proxy.ts';
 import { RedisServer } from '../../support/redis.ts';
