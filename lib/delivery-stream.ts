@@ -13,6 +13,7 @@ import {
 } from './delivery-options.ts';
 import type { Consumer, Held, Outcome } from './driver.ts';
 import { MillraceError } from './errors.ts';
+import { Fifo } from './fifo.ts';
 import {
   CLOSE_TIMEOUT,
   type CloseOptions,
@@ -79,7 +80,7 @@ export class DeliveryStream<Out = any> extends Readable {
   /** How many items have arrived and are not decoded. */
   #undecoded = 0;
   /** What nobody has read. It is not left to Node, so that it can be put back while the stream goes on to its end. */
-  #unread: Receipt[] = [];
+  readonly #unread = new Fifo<Receipt>();
   /** All that is not settled, and maybe some that are. */
   #receipts: Receipt[] = [];
   #unsettled = 0;
@@ -242,7 +243,7 @@ export class DeliveryStream<Out = any> extends Readable {
 
   /** How many are held that nobody has read. */
   get #ahead(): number {
-    return this.#unread.length + this.#undecoded;
+    return this.#unread.size + this.#undecoded;
   }
 
   /** Hands out what there is, and asks for more. */
@@ -253,14 +254,8 @@ export class DeliveryStream<Out = any> extends Readable {
 
   /** Hands out what there is as long as somebody takes it. */
   #handOutWanted(): void {
-    while (
-      this.#unread.length > 0 &&
-      this.readableLength === 0 &&
-      this.#demanded &&
-      !this.#stopping &&
-      !this.destroyed
-    ) {
-      this.#handOut(this.#unread.shift() as Receipt);
+    while (this.#unread.size > 0 && this.readableLength === 0 && this.#demanded && !this.#stopping && !this.destroyed) {
+      this.#handOut(this.#unread.take() as Receipt);
     }
   }
 
@@ -358,7 +353,7 @@ export class DeliveryStream<Out = any> extends Readable {
     this.#undecoded -= 1;
     receipt.value = value;
     if (value instanceof Invalid) void receipt.settle({ verb: 'reject', reason: value.error.message });
-    else if (receipt.isHeld) this.#unread.push(receipt);
+    else if (receipt.isHeld) this.#unread.add(receipt);
   }
 
   /** Hands out what has just come, and notes whether that was too little. */
@@ -418,7 +413,7 @@ export class DeliveryStream<Out = any> extends Readable {
       const { value } = owner;
       if (value !== undefined && !unread.has(owner)) this.#tell('lost', { value, attempt } satisfies LostEvent);
     }
-    this.#unread = this.#unread.filter(({ isHeld }) => isHeld);
+    for (const receipt of this.#unread.empty()) if (receipt.isHeld) this.#unread.add(receipt);
   }
 
   /** Emits an event, in a tick of its own: what a listener throws shall not meet anybody else. */
@@ -486,7 +481,7 @@ export class DeliveryStream<Out = any> extends Readable {
     await this.#receiving;
     await this.#validating;
     if (this.destroyed) return;
-    for (const receipt of this.#unread.splice(0)) void receipt.settle({ verb: 'release' });
+    for (const receipt of this.#unread.empty()) void receipt.settle({ verb: 'release' });
     await this.#end();
     await new Promise<void>((resolve) => {
       this.#settledAll = resolve;

@@ -10,6 +10,7 @@ const FLOORS: readonly (readonly string[])[] = [
     'driver.ts',
     'packet.ts',
     'bag.ts',
+    'fifo.ts',
     'expiring.ts',
     'codec.ts',
     'options.ts',
