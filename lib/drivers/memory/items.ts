@@ -11,7 +11,7 @@ export interface Item {
 
 /** A list with two ends: items are had from the right one, as a rule. */
 export class Items {
-  /** What was put in at the right, the rightmost last. */
+  /** What was put in at the right of all others, the rightmost last. */
   #right: Item[] = [];
   /** All others, the rightmost first, behind those that were taken. */
   #left: Item[] = [];
@@ -74,7 +74,15 @@ export class Items {
   }
 
   #takeLeft(): Item | undefined {
-    return this.#left.length > this.#taken ? this.#left.pop() : this.#right.shift();
+    if (this.#left.length === this.#taken) this.#turnOver();
+    return this.#left.pop();
+  }
+
+  /** Has all at the left, where it can be had from both ends. */
+  #turnOver(): void {
+    this.#left = this.#right.reverse();
+    this.#right = [];
+    this.#taken = 0;
   }
 }
 
