@@ -62,8 +62,30 @@ const methods: Check = (value, name) => {
 };
 
 /** The default back-off: from one second, doubling, to five minutes. */
-export function doubling(attempt: number): number {
+function doubling(attempt: number): number {
   return Math.min(1000 * 2 ** (attempt - 1), 5 * 60_000);
+}
+
+/**
+ * How long to wait after an attempt, from 1, as the option says it, in milliseconds. Where that fails it is the default, and a warning,
+ * with the code `MILLRACE_BACKOFF`, says so once.
+ */
+export function backoffOf(backoff: number | ((attempt: number) => number), queue: string): (attempt: number) => number {
+  if (typeof backoff === 'number') return () => backoff;
+  let hasWarned = false;
+  return (attempt) => {
+    try {
+      const delay: unknown = backoff(attempt);
+      const rounded = typeof delay === 'number' ? Math.round(delay) : delay;
+      milliseconds(rounded, 'options.backoff()');
+      return rounded as number;
+    } catch (error) {
+      const message = `The backoff option of the stream of queue "${queue}" failed: ${error}`;
+      if (!hasWarned) process.emitWarning(message, { code: 'MILLRACE_BACKOFF' });
+      hasWarned = true;
+      return doubling(attempt);
+    }
+  };
 }
 
 /** The checks of the options, the schema's among them. */

@@ -3,11 +3,11 @@ import { Invalid, ItemCodec } from './codec.ts';
 import { type Connection, connectionFor, internal, requireSupport } from './connect.ts';
 import { Delivery, type Holder, Receipt, Share, shareOf } from './delivery.ts';
 import {
+  backoffOf,
   type DeadEvent,
   type DeliveryOptions,
   deliveryChecks,
   deliveryDefaults,
-  doubling,
   type LostEvent,
   type RetryEvent,
 } from './delivery-options.ts';
@@ -20,7 +20,6 @@ import {
   checkQueueName,
   closeTimeout,
   type Filled,
-  milliseconds,
   reserve,
   withDefaults,
 } from './options.ts';
@@ -29,6 +28,7 @@ import { Prefetch } from './prefetch.ts';
 import { StreamIterator } from './stream-iterator.ts';
 import { addAbortSignal, pushTo, Readable, whenClosed } from './streams.ts';
 import { Deadline, within } from './timeout.ts';
+import { Unsettled } from './unsettled.ts';
 
 /** In how many parts the broker is asked for as many as may be held: one is on its way while the handlers have the others, settled or not. */
 const PARTS = 4;
@@ -81,11 +81,8 @@ export class DeliveryStream<Out = any> extends Readable {
   #undecoded = 0;
   /** What nobody has read. It is not left to Node, so that it can be put back while the stream goes on to its end. */
   readonly #unread = new Fifo<Receipt>();
-  /** All that is not settled, and maybe some that are. */
-  #receipts: Receipt[] = [];
-  #unsettled = 0;
-  /** How many have been settled in all, and up to the last turn. */
-  #settlements = 0;
+  readonly #unsettled: Unsettled;
+  /** How many had been settled up to the last turn. */
   #counted = 0;
   #turning = false;
   #paused = false;
@@ -97,10 +94,7 @@ export class DeliveryStream<Out = any> extends Readable {
   #eager = false;
   #iterators = 0;
   #stopping = false;
-  #settledAll: (() => void) | undefined;
-  #watch: NodeJS.Timeout | undefined;
   #idling = false;
-  readonly #warned = new Set<string>();
   #closing: Promise<void> | undefined;
   #patience = CLOSE_TIMEOUT;
 
@@ -130,11 +124,13 @@ export class DeliveryStream<Out = any> extends Readable {
     this.#holder = {
       queue,
       maxAttempts: checked.maxAttempts,
-      backoff: (attempt) => this.#backoff(attempt),
+      backoff: backoffOf(checked.backoff, queue),
       freed: () => this.#freed(),
-      unclaimed: (settled) => this.#unclaimed(settled),
+      unclaimed: (settled) => this.#unsettled.unclaim(settled),
       settled: (receipt, outcome, reason) => this.#settled(receipt, outcome, reason),
     };
+    const isInUse = (): boolean => this.#ahead + this.readableLength === 0;
+    this.#unsettled = new Unsettled(queue, checked.highWaterMark, checked.leaseTimeout, isInUse);
     connection[internal].add(this, 'pulling');
     if (checked.signal) addAbortSignal(checked.signal, this);
   }
@@ -262,7 +258,7 @@ export class DeliveryStream<Out = any> extends Readable {
   #handOut(receipt: Receipt): void {
     this.#wanted = false;
     pushTo(this, new Delivery(receipt.value, new Share(receipt)));
-    if (this.#unsettled >= this.#options.highWaterMark) this.#watchSettlements();
+    this.#unsettled.watch();
   }
 
   /** Asks for items, unless that is under way, or there is nobody to work on them. */
@@ -274,9 +270,9 @@ export class DeliveryStream<Out = any> extends Readable {
 
   /** How many items to ask for now. */
   #wish(): number {
-    const room = this.#options.highWaterMark - this.#unsettled;
+    const { size, room } = this.#unsettled;
     if (room <= 0) return 0;
-    const fits = this.#prefetch.next(this.#unsettled);
+    const fits = this.#prefetch.next(size);
     const ahead = this.#ahead;
     const pace = this.#pace.items;
     if (ahead === 0 && this.#demanded) return Math.min(fits || room, this.#eager ? room : Math.max(1, pace));
@@ -285,7 +281,7 @@ export class DeliveryStream<Out = any> extends Readable {
 
   /** Whether it is paused and nobody is at work on a delivery. A pipe pauses it, too, while its handlers have enough. */
   get #isIdle(): boolean {
-    return this.#paused && this.#unsettled <= this.#ahead && this.listenerCount('readable') === 0;
+    return this.#paused && this.#unsettled.size <= this.#ahead && this.listenerCount('readable') === 0;
   }
 
   /** Stops an ask that nobody wants, unless somebody does in a moment. */
@@ -303,7 +299,7 @@ export class DeliveryStream<Out = any> extends Readable {
     let items: readonly Held[];
     try {
       // Who took the last at once, and has nothing more to do, takes the next at once.
-      items = await consumer.receive(max, this.#eager && this.#unsettled === 0);
+      items = await consumer.receive(max, this.#eager && this.#unsettled.size === 0);
     } catch (error) {
       this.destroy(error as Error);
       return;
@@ -318,9 +314,7 @@ export class DeliveryStream<Out = any> extends Readable {
     const bytes = items.map((held) => held.bytes);
     const receipts = items.map((held) => new Receipt(held, consumer, this.#holder));
     this.#prefetch.received(max, bytes);
-    this.#unsettled += items.length;
-    if (this.#receipts.length > 2 * this.#unsettled) this.#receipts = this.#receipts.filter(({ isOver }) => !isOver);
-    this.#receipts.push(...receipts);
+    this.#unsettled.add(receipts);
     this.#undecoded += items.length;
     // The next ask goes out as soon as there is room for it: so the broker works while the handlers do. Behind a single one it waits
     // for what its handler does at once: so that goes along, and need not wait for an answer.
@@ -365,8 +359,7 @@ export class DeliveryStream<Out = any> extends Readable {
 
   /** What is settled makes room: those of a turn together, so that one ask goes with them. */
   #freed(): void {
-    this.#unsettled -= 1;
-    this.#settlements += 1;
+    this.#unsettled.free();
     this.#turnSoon();
   }
 
@@ -378,20 +371,12 @@ export class DeliveryStream<Out = any> extends Readable {
 
   #turn(): void {
     this.#turning = false;
-    this.#pace.add(this.#settlements - this.#counted);
-    this.#counted = this.#settlements;
+    const { settlements } = this.#unsettled;
+    this.#pace.add(settlements - this.#counted);
+    this.#counted = settlements;
     this.#ask();
     if (this.#receiving && this.#isIdle && !this.#idling) this.#stopIdling(MOMENT);
-    this.#checkSettledAll();
-  }
-
-  #unclaimed(settled: boolean): void {
-    if (!settled) this.#unsettled += 1;
-    this.#checkSettledAll();
-  }
-
-  #checkSettledAll(): void {
-    if (this.#settledAll && this.#receipts.every(({ isOver }) => isOver)) this.#settledAll();
+    this.#unsettled.check();
   }
 
   /** Tells what the broker has done with an item that was not acknowledged. */
@@ -421,48 +406,6 @@ export class DeliveryStream<Out = any> extends Readable {
     process.nextTick(() => this.emit(event, about));
   }
 
-  #backoff(attempt: number): number {
-    const { backoff } = this.#options;
-    if (typeof backoff === 'number') return backoff;
-    try {
-      const delay: unknown = backoff(attempt);
-      const rounded = typeof delay === 'number' ? Math.round(delay) : delay;
-      milliseconds(rounded, 'options.backoff()');
-      return rounded as number;
-    } catch (error) {
-      this.#warn('MILLRACE_BACKOFF', `The backoff option of the stream of queue "${this.#queue}" failed: ${error}`);
-      return doubling(attempt);
-    }
-  }
-
-  /** Looks after one lease whether anything has been settled, where as many are unsettled as may be. */
-  #watchSettlements(): void {
-    if (this.#watch || this.#warned.has('MILLRACE_UNSETTLED')) return;
-    const { highWaterMark, leaseTimeout } = this.#options;
-    const before = this.#settlements;
-    const look = (): void => {
-      this.#watch = undefined;
-      if (this.#unsettled < highWaterMark || this.#ahead + this.readableLength > 0 || this.destroyed) return;
-      if (this.#settlements > before) this.#watchSettlements();
-      else this.#warnOfUnsettled();
-    };
-    this.#watch = setTimeout(look, leaseTimeout).unref();
-  }
-
-  #warnOfUnsettled(): void {
-    const message =
-      `All ${this.#unsettled} deliveries that the stream of queue "${this.#queue}" may hold have been in use for ` +
-      `${this.#options.leaseTimeout} ms, and none was settled, so it takes no more. Settle each one by ack(), retry(), ` +
-      'reject() or release(), also those that a filter drops; or allow for more by highWaterMark.';
-    this.#warn('MILLRACE_UNSETTLED', message);
-  }
-
-  #warn(code: string, message: string): void {
-    if (this.#warned.has(code)) return;
-    this.#warned.add(code);
-    process.emitWarning(message, { code });
-  }
-
   async #close(timeout: number): Promise<void> {
     if (this.closed) return;
     const closed = whenClosed(this);
@@ -483,10 +426,7 @@ export class DeliveryStream<Out = any> extends Readable {
     if (this.destroyed) return;
     for (const receipt of this.#unread.empty()) void receipt.settle({ verb: 'release' });
     await this.#end();
-    await new Promise<void>((resolve) => {
-      this.#settledAll = resolve;
-      this.#checkSettledAll();
-    });
+    await this.#unsettled.none();
   }
 
   /** Ends the stream, though nobody may be reading. */
@@ -503,10 +443,8 @@ export class DeliveryStream<Out = any> extends Readable {
   /** Stops the ask under way, aborts what is in anybody's hands, and puts back all that is not settled. */
   async #shutDown(): Promise<void> {
     const deadline = new Deadline(this.#patience);
-    clearTimeout(this.#watch);
     this.#destroying.abort();
-    const why = new MillraceError('CLOSED', `The stream of queue "${this.#queue}" is closed`);
-    for (const receipt of this.#receipts) if (receipt.isHeld) receipt.lose(why);
+    this.#unsettled.lose(new MillraceError('CLOSED', `The stream of queue "${this.#queue}" is closed`));
     // What can't be put back in time is delivered to others when the lease has ended.
     const giveUp = new AbortController();
     if (this.#consumer) await within(this.#consumer.close(giveUp.signal), deadline.left).catch(() => giveUp.abort());

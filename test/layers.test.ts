@@ -30,6 +30,7 @@ const FLOORS: readonly (readonly string[])[] = [
     'delivery-options.ts',
     'dead-letters.ts',
     'pace.ts',
+    'unsettled.ts',
     'drivers/',
   ],
   [
