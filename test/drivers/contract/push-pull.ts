@@ -227,6 +227,16 @@ export function sides(stage: Stage): void {
     assert.deepEqual(await take(receiver(), 3), ['urgent', '1', '2']);
   });
 
+  it('gives the oldest first from the left where they were put in at the right, and has the others at both ends', async () => {
+    const { sender, receiver } = await stage.ends();
+    const [right, left] = [sender({ side: 'right' }), receiver({ side: 'left' })];
+    await right.send(['1', '2', '3', '4']);
+    assert.deepEqual(await take(left, 2), ['1', '2']);
+    await right.send(['5']);
+    assert.deepEqual(await take(left, 1), ['3']);
+    assert.deepEqual(await take(receiver(), 2), ['5', '4']);
+  });
+
   it('puts items back at the left where they came from there', async () => {
     const { sender, receiver } = await stage.ends();
     await sender().send(['1', '2', '3']);
