@@ -140,7 +140,7 @@ export function neverUnanswered(atMost: number): void {
   assert.fail(`a pop of ${atMost} was not answered`);
 }
 
-function neverLost(items: readonly Held[]): void {
+export function neverLost(items: readonly Held[]): void {
   assert.fail(`lost ${textsOf(items)}`);
 }
 

@@ -1,54 +1,37 @@
 import assert from 'node:assert/strict';
 import type { Redis } from 'ioredis';
 import type { Consumer, DriverConnection, Held } from '../../../lib/driver.ts';
-import { connectRedis } from '../../../lib/drivers/redis/connection.ts';
 import { type RequestPacket, replyText } from '../../../lib/packet.ts';
 import { work } from '../../../lib/work.ts';
-import { uniqueQueue } from '../../support/brokers.ts';
-import { RedisServer } from '../../support/redis.ts';
 import { nextTurn, numbers, until } from '../../support/streams.ts';
 import { Letters } from '../contract/letters.ts';
 import { textsOf } from '../contract/stage.ts';
+import { onRedis, type RedisStage } from './redis-stage.ts';
 
 describe('who waits for redis', () => {
-  let server: RedisServer;
+  let stage: RedisStage;
   let redis: Redis;
   let connection: DriverConnection;
   let queue: string;
   let consumer: Consumer;
 
-  before(async () => {
-    server = await RedisServer.start();
-    redis = server.client();
+  onRedis((own) => {
+    stage = own;
+    ({ redis, connection } = own);
+    ({ queue } = own.keys);
+    consumer = own.consumer();
   });
-  after(() => server[Symbol.asyncDispose]());
-
-  beforeEach(async () => {
-    connection = connectRedis(server.url, { prefix: '', maxClients: 9 });
-    await connection.ready();
-    queue = uniqueQueue();
-    consumer = connection.consumer(queue, { leaseTimeout: 30_000, maxAttempts: 5, onLost: neverLost });
-  });
-  afterEach(async () => {
-    await consumer.close();
-    await connection.close();
-  });
-
-  /** Resolves when somebody waits. */
-  function waiting(): Promise<void> {
-    return until(async () => (await redis.info('clients')).includes('blocked_clients:1\r'));
-  }
 
   it('has all that was stored in one step', async () => {
     const receiving = consumer.receive(10);
-    await waiting();
+    await stage.waiting();
     await redis.lpush(queue, 'a', 'b', 'c');
     assert.deepEqual(textsOf(await receiving), ['a', 'b', 'c']);
   });
 
   it('has no more than it has asked for', async () => {
     const receiving = consumer.receive(2);
-    await waiting();
+    await stage.waiting();
     await redis.lpush(queue, 'a', 'b', 'c');
     assert.deepEqual(textsOf(await receiving), ['a', 'b']);
     assert.deepEqual(textsOf(await consumer.receive(2)), ['c']);
@@ -56,7 +39,7 @@ describe('who waits for redis', () => {
 
   it('has what comes again before what came behind the item that it has waited for', async () => {
     const receiving = consumer.receive(10);
-    await waiting();
+    await stage.waiting();
     await redis.multi().lpush(queue, 'a', 'b').rpush(`{${queue}}:again`, '1 0 x').exec();
     assert.deepEqual(textsOf(await receiving), ['a']);
     assert.deepEqual(textsOf(await consumer.receive(10)), ['x']);
@@ -65,7 +48,7 @@ describe('who waits for redis', () => {
 
   it('has what comes again, though it came while nobody asked', async () => {
     const receiving = consumer.receive(10);
-    await waiting();
+    await stage.waiting();
     await redis.lpush(queue, 'a');
     const [held] = await receiving;
     await consumer.settle(held as Held, { verb: 'retry', delay: 0 });
@@ -78,7 +61,7 @@ describe('who waits for redis', () => {
     await redis.config('RESETSTAT');
     for (const text of ['a', 'b', 'c']) {
       const receiving = receiver.receive(1);
-      await waiting();
+      await stage.waiting();
       await redis.lpush(queue, text);
       assert.deepEqual((await receiving).map(String), [text]);
     }
@@ -92,7 +75,7 @@ describe('who waits for redis', () => {
       return key;
     };
     const receiving = consumer.receive(10, true);
-    await waiting();
+    await stage.waiting();
     await redis.lpush(queue, 'a', 'b');
     const [first, second] = await receiving;
     assert.equal(await redis.hget(await holdings(), 'handed'), '1 1');
@@ -107,9 +90,9 @@ describe('who waits for redis', () => {
   });
 
   it('counts nothing as handed over, as it is taken, that has few attempts', async () => {
-    const few = connection.consumer(queue, { leaseTimeout: 30_000, maxAttempts: 2, onLost: neverLost });
+    const few = stage.consumer({ maxAttempts: 2 });
     const receiving = few.receive(10, true);
-    await waiting();
+    await stage.waiting();
     await redis.lpush(queue, 'a');
     assert.deepEqual(textsOf(await receiving), ['a']);
     const [holdings = ''] = await redis.keys(`{${queue}}:in-process:*`);
@@ -118,7 +101,7 @@ describe('who waits for redis', () => {
   });
 
   it('is not told more of a worker that is idle than what it takes and what it has done', async () => {
-    const worker = work(queue, () => {}, { connection: server.url });
+    const worker = work(queue, () => {}, { connection: stage.server.url });
     await worker.ready;
     const settled = async (): Promise<number> => Number(await redis.hget(`{${queue}}:marks`, 'settled'));
     const pushAndWait = async (n: number): Promise<void> => {
@@ -209,7 +192,3 @@ describe('who waits for redis', () => {
     });
   });
 });
-
-function neverLost(): void {
-  assert.fail('items were lost');
-}
