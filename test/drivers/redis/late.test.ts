@@ -26,12 +26,12 @@ describe('what redis carries out late of a wait whose connection broke', () => {
   }
 
   /** Keys and arguments of the take that a consumer says behind a pop. */
-  async function takeOf(number: number): Promise<[keys: string[], args: (string | number)[]]> {
+  async function takeOf(number: number, max = 10, atOnce = 0): Promise<[keys: string[], args: (string | number)[]]> {
     const who = await stage.incarnation(NAME);
     const { queue, again, consumers } = keys;
     return [
       [queue, again, consumers, keys.inProcess(NAME), keys.landing(who), keys.parcels(who) + number],
-      [0, NAME, who, number, 10, 0],
+      [0, NAME, who, number, max, atOnce],
     ];
   }
 
@@ -60,6 +60,26 @@ describe('what redis carries out late of a wait whose connection broke', () => {
     const [where, args] = await takeOf(1);
     assert.equal(await redis.millraceTake(...where, ...args), null);
     assert.deepEqual(textsOf(await consumer.receive(10)), ['second']);
+    await consumer.close();
+  });
+
+  it('makes one parcel of what has landed, however often, and however late, that is said', async () => {
+    const consumer = stage.consumer({ name: NAME });
+    await redis.lpush(keys.queue, 'first');
+    await consumer.receive(10);
+    const who = await stage.incarnation(NAME);
+    const inProcess = keys.inProcess(NAME);
+    const parcels = keys.parcels(who);
+    await redis.lpush(await landing(), 'landed', 'next');
+    const [where, args] = await takeOf(2, -1, 1);
+    const mark = String(await redis.millraceTake(...where, ...args));
+    assert.match(mark, /^q\d+$/);
+    assert.equal(await redis.millraceTake(...where, ...args), mark);
+    assert.deepEqual(await redis.lrange(`${parcels}2`, 0, -1), ['landed']);
+    assert.deepEqual(await redis.hmget(inProcess, '2', 'last', 'handed'), [mark, '2', '2 1']);
+    await redis.millraceAck(keys.consumers, inProcess, keys.marks, parcels, NAME, who, 1, 2, Buffer.of(0xff));
+    assert.equal(await redis.millraceTake(...where, ...args), null);
+    assert.deepEqual(await redis.lrange(await landing(), 0, -1), ['next']);
     await consumer.close();
   });
 
