@@ -7,10 +7,10 @@ import type { Turns } from './turns.ts';
 import { untilAborted } from './waiting.ts';
 
 /**
- * How a consumer waits: an item is moved to where it lands beside what is held, and something is said right behind that, by which it is
- * taken. There are two kinds.
+ * How a consumer waits: it has an item moved to where it lands beside what is held, and asks something right behind that, in the same
+ * write. What that is, and what becomes of what has landed, makes two kinds.
  *
- * @typeParam Answer to what is said behind the move
+ * @typeParam Answer to what is asked behind the move
  */
 export abstract class Wait<Answer = unknown> {
   /** Whether it sees all that there may be, what comes again among it, and whether the lease stands, also where nobody could tell. */
@@ -56,7 +56,7 @@ export abstract class Wait<Answer = unknown> {
    */
   abstract hold(take: Take, taken: Taken | number | null, incarnation: string): Found;
 
-  /** What is said right behind the move. */
+  /** What is asked right behind the move. */
   protected abstract ask(redis: Redis, take: Take): Promise<Answer>;
 
   /** What the answers say; throws where they are refusals. */

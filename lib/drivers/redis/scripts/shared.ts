@@ -74,8 +74,8 @@ end
 `;
 
 /**
- * Makes parcels of what has landed, up to the one with a number: what is said of that may overtake the word that it is one, which is
- * said again where the server did not know its script.
+ * Makes parcels of what has landed, up to the one with a number, unless they are. The word of that may be overtaken by what is said of
+ * them, for it is said again where the server did not know its script: so that says it, too.
  */
 export const RECORD = `
 local function record(holdings, parcels, parcel, time)
