@@ -19,12 +19,12 @@ import {
   wait,
 } from './commands.ts';
 import { NAMES } from './ground.ts';
-import type { Delay, Verb } from './model.ts';
+import { type Delay, LARGE, type Verb } from './model.ts';
 import type { Model, Worlds } from './state.ts';
 
 /** Few different ones, for equal items are what goes wrong; and some that look like what the broker itself writes. */
 const body = fc.oneof(
-  { weight: 6, arbitrary: fc.constantFrom('a', 'a', 'b') },
+  { weight: 6, arbitrary: fc.constantFrom('a', 'a', 'b', LARGE) },
   { weight: 2, arbitrary: fc.constantFrom('1 2 a', '', '\0\r\n\xff') },
 );
 const bodies = fc.array(body, { minLength: 1, maxLength: 4, size: 'medium' });

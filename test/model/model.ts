@@ -227,6 +227,9 @@ export class ModelQueue {
   }
 }
 
+/** A body that stands for one of many bytes. */
+export const LARGE = 'L';
+
 /** Delays, in milliseconds. */
 export const DELAYS = { none: 0, later: 15_000, last: 35_000 };
 export type Delay = keyof typeof DELAYS;

@@ -179,6 +179,16 @@ local settled, isAgain`,
     name: 'hops without settling',
     change: [['for i = 14, head, 2 do settle(KEYS[6], KEYS[8], ARGV[i], ARGV[i + 1]) end', '']],
   },
+  {
+    name: 'stores again what a transaction says again',
+    script: 'millraceConfirm',
+    change: [['if first ~= last + 1 then', 'if false then']],
+  },
+  {
+    name: 'takes back from the other end what a transaction says again',
+    script: 'millraceConfirm',
+    change: [["if ARGV[1] == 'LPUSH' then", "if ARGV[1] == 'RPUSH' then"]],
+  },
   { name: 'hops past a fence', script: 'millraceHop', change: [['if stands < 0 then return stands end', '']] },
   {
     name: 'hops again what is said again',

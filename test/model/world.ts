@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Consumer, DriverConnection, Held, Outcome, Sender } from '../../lib/driver.ts';
 import { type Ground, NAMES, type Place } from './ground.ts';
-import { DELAYS, LEASE, MAX_ATTEMPTS, type Totals, type Verb } from './model.ts';
+import { DELAYS, LARGE, LEASE, MAX_ATTEMPTS, type Totals, type Verb } from './model.ts';
 
 const OUTCOMES: Readonly<Record<Verb, Outcome>> = {
   ack: { verb: 'ack' },
@@ -10,6 +10,9 @@ const OUTCOMES: Readonly<Record<Verb, Outcome>> = {
   reject: { verb: 'reject', reason: 'reject' },
   release: { verb: 'release' },
 };
+
+/** How many bytes a large item has: it is pushed as many are. */
+const LARGE_BYTES = 8192;
 
 /** A consumer, and what goes with it. */
 interface Participant {
@@ -337,11 +340,11 @@ function itemOf({ taken }: Participant, index: number): Held {
   return taken[index] as Held;
 }
 
-/** A character is a byte. */
+/** A character is a byte, but for the one that stands for many. */
 function bytesOf(body: string): Buffer {
-  return Buffer.from(body, 'latin1');
+  return body === LARGE ? Buffer.alloc(LARGE_BYTES, LARGE) : Buffer.from(body, 'latin1');
 }
 
 function textOf(bytes: Buffer): string {
-  return bytes.toString('latin1');
+  return bytes.length === LARGE_BYTES ? LARGE : bytes.toString('latin1');
 }

@@ -73,6 +73,7 @@ export class RedisClients {
   #welcomed = { at: 0, isFirst: true, serverSince: 0 };
   /** The server's time at the beginning of ours, as last heard, in milliseconds since 1970. */
   #epoch = performance.timeOrigin;
+  #mayTransact = false;
   #users = 0;
   #idle: NodeJS.Timeout | undefined;
   #closed = false;
@@ -208,6 +209,11 @@ export class RedisClients {
     return this.#fit?.status === 'ready' ? this.#fit : undefined;
   }
 
+  /** Whether the user may use transactions, on the client for commands. */
+  get mayTransact(): boolean {
+    return this.#mayTransact;
+  }
+
   #listened(profile: RedisOptions): Redis {
     const client = this.#newClient(profile);
     // What goes wrong arrives with the command that it befalls; without a listener ioredis would print it.
@@ -233,8 +239,9 @@ export class RedisClients {
   /** Looks whether a server that has just answered will do, and lets those who wait go on. */
   async #welcome(client: Redis): Promise<void> {
     try {
-      const { unfit, uptime, time } = await examine(client);
+      const { unfit, uptime, time, mayTransact } = await examine(client);
       if (unfit) throw unfit;
+      this.#mayTransact = mayTransact;
       const now = performance.now();
       if (time !== undefined) this.#epoch = time - now;
       this.#welcomed = { at: now, isFirst: this.#fit !== client, serverSince: now - uptime };

@@ -1,25 +1,14 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Body, Sender, SenderOptions, SendingOptions } from '../../driver.ts';
 import { closedError, type RedisClients, unboundedAbortController } from './clients.ts';
 import type { RedisConsumer } from './consumer.ts';
 import type { QueueKeys } from './keys.ts';
-import { clock } from './scripts/index.ts';
+import { SenderCommands } from './sender-commands.ts';
 import type { Settlement } from './settlement.ts';
 
 /** How often a full queue is looked at, in milliseconds: Redis cannot tell when there is room. */
 const FULL_POLL = 50;
-
-/** For how many seconds the last number of a producer is kept: of one with a name of its own, and of one that may only send again what was not answered. */
-const NAMED_TTL = 24 * 60 * 60;
-const ANONYMOUS_TTL = 60 * 60;
-
-/** For how many seconds a command may be carried out late, that was on its way when its connection broke. */
-const LATE = 60;
-
-/** How often a queue is marked while it is pushed to, in milliseconds: what waits is known to be so old to about that. */
-const MARK = 1000;
 
 /** What a script says of a consumer that holds what it settles. */
 const STOOD = 1;
@@ -37,17 +26,15 @@ interface Sending {
 }
 
 /**
- * Stores each batch by one script, as many on their way as are sent. The items are numbered, and the script stores those that follow
+ * Stores each batch in one step, as many on their way as are sent. The items are numbered, and the server stores those that follow
  * on the last it has stored: so what is sent again, because its answer was lost or there was no room for it, is stored once and in
  * order. After a failure it waits until all on their way have come to an end, and goes on from the first that is not stored.
  */
 export class RedisSender implements Sender {
   readonly #clients: RedisClients;
   readonly #keys: QueueKeys;
-  readonly #command: string;
+  readonly #commands: SenderCommands;
   readonly #maxLength: number;
-  readonly #isNamed: boolean;
-  #record: string;
   readonly #closing = unboundedAbortController();
   #unsent: Sending[] = [];
   readonly #onTheirWay = new Set<Sending>();
@@ -60,7 +47,6 @@ export class RedisSender implements Sender {
   /** Whether anything may have been sent twice. */
   #hasFailed = false;
   #refused: unknown;
-  #marked = Number.NEGATIVE_INFINITY;
   #failures = 0;
   /** Why the first of those on their way failed: the others may only have found a gap. */
   #failure: unknown;
@@ -70,10 +56,8 @@ export class RedisSender implements Sender {
   constructor(clients: RedisClients, keys: QueueKeys, options: SenderOptions) {
     this.#clients = clients;
     this.#keys = keys;
-    this.#command = options.side === 'left' ? 'LPUSH' : 'RPUSH';
+    this.#commands = new SenderCommands(keys, options);
     this.#maxLength = options.maxLength ?? 0;
-    this.#isNamed = options.producer !== undefined;
-    this.#record = keys.producer(options.producer ?? randomUUID());
     clients.retain();
   }
 
@@ -91,7 +75,7 @@ export class RedisSender implements Sender {
     this.#closing.abort();
     if (this.#onTheirWay.size > 0) await new Promise<void>((resolve) => (this.#settled = resolve));
     await this.#recovering;
-    this.#forgetRecord();
+    if (this.#stored > 0) this.#commands.forget(this.#clients.client, this.#hasFailed);
     this.#clients.release();
   }
 
@@ -160,30 +144,10 @@ export class RedisSender implements Sender {
 
   /** Sends a batch; gives the last number that is stored then, or what a script says of a consumer that does not hold what it settles. */
   #say(client: Redis, { batch, first, options, settlement }: Sending): Promise<number> {
-    const ttl = this.#isNamed ? NAMED_TTL : ANONYMOUS_TTL;
-    const keys = [this.#keys.queue, this.#record, this.#keys.marks, this.#keys.delayed] as const;
-    const how = [
-      clock.offset,
-      this.#command,
-      first,
-      this.#stored,
-      ttl,
-      this.#maxLength,
-      options.delay ?? 0,
-      this.#keys.wake,
-      this.#mayMark() ? 1 : 0,
-    ];
+    const numbered = { items: batch, first, stored: this.#stored, delay: options.delay ?? 0 };
     return settlement
-      ? client.millraceHop(...keys, ...settlement.keys, ...how, ...settlement.args, ...batch)
-      : client.millracePush(...keys, ...how, ...batch);
-  }
-
-  /** Whether it is time to mark the queue, as far as this sender knows. */
-  #mayMark(): boolean {
-    const now = performance.now() + clock.offset;
-    if (now - this.#marked < MARK) return false;
-    this.#marked = now;
-    return true;
+      ? this.#commands.hop(client, numbered, settlement)
+      : this.#commands.push(client, numbered, this.#clients.mayTransact);
   }
 
   /** Nothing was stored, for what it was made of is not held any more: there is a gap in the numbers. */
@@ -197,19 +161,10 @@ export class RedisSender implements Sender {
   #renumber(): void {
     if (this.#gap === Number.POSITIVE_INFINITY) return;
     this.#gap = Number.POSITIVE_INFINITY;
-    this.#forgetRecord();
-    this.#record = this.#keys.producer(randomUUID());
+    this.#commands.renew(this.#clients.client, this.#hasFailed);
     this.#stored = 0;
     this.#sent = 0;
     for (const sending of [...this.#failed, ...this.#unsent]) sending.first = 0;
-  }
-
-  /** Lets go of numbers that are of no use any more, but for what may come late; those of a name outlive this. */
-  #forgetRecord(): void {
-    const { client } = this.#clients;
-    if (this.#isNamed || this.#stored === 0 || !client) return;
-    const forgotten = this.#hasFailed ? client.expire(this.#record, LATE) : client.unlink(this.#record);
-    forgotten.catch(() => {});
   }
 
   /** Puts what failed before what was not sent yet, and goes on when Redis answers again; or tells all why it will not. */

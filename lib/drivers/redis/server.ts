@@ -10,27 +10,38 @@ export interface Examination {
   readonly uptime: number;
   /** Its time, in milliseconds since 1970, if it tells. */
   readonly time?: number;
+  /** Whether it has transactions for this user. */
+  readonly mayTransact: boolean;
 }
 
 /** Looks whether a server will do; warns of one that throws away what it has stored. */
 export async function examine(client: Redis): Promise<Examination> {
+  const transacting = whetherMayTransact(client);
   let info: string;
   try {
     info = await client.info();
   } catch (error) {
-    if (isAnswer(error) && error.message.startsWith('NOPERM')) return { uptime: Number.POSITIVE_INFINITY };
-    throw error;
+    if (!isAnswer(error) || !error.message.startsWith('NOPERM')) throw error;
+    return { uptime: Number.POSITIVE_INFINITY, mayTransact: await transacting };
   }
+  const mayTransact = await transacting;
   if (/^loading:1/m.test(info)) throw new Error('Redis is loading its data');
   const version = /^redis_version:(\d+)\..*$/m.exec(info);
   if (version && Number(version[1]) < 7 && !info.includes('valkey_version:')) {
-    return { unfit: tooOld(version[0]), uptime: 0 };
+    return { unfit: tooOld(version[0]), uptime: 0, mayTransact };
   }
   const policy = /^maxmemory_policy:(.*?)\r?$/m.exec(info)?.[1];
   if (policy && policy !== 'noeviction' && !/^maxmemory:0\r?$/m.test(info)) warnOfEviction(policy);
   const time = Number(/^server_time_usec:(\d+)/m.exec(info)?.[1] ?? Number.NaN) / 1000;
   const uptime = Number(/^uptime_in_seconds:(\d+)/m.exec(info)?.[1] ?? 0) * 1000;
-  return { uptime, ...(Number.isFinite(time) ? { time } : {}) };
+  return { uptime, mayTransact, ...(Number.isFinite(time) ? { time } : {}) };
+}
+
+/** Tries an empty transaction. A user may be without the right to the one or the other of its commands. */
+async function whetherMayTransact(client: Redis): Promise<boolean> {
+  const answers = ['MULTI', 'EXEC', 'DISCARD'].map((command) => client.call(command));
+  const [begun, carriedOut] = await Promise.allSettled(answers);
+  return begun?.status === 'fulfilled' && carriedOut?.status === 'fulfilled';
 }
 
 let warnedOfEviction = false;

@@ -102,6 +102,29 @@ count(KEYS[7], 'settled', ARGV[12])
 return last`,
   },
   /**
+   * Follows a push of a producer's items in one transaction: notes their numbers; or takes them back, where they do not follow on the last
+   * that is stored. So no item goes through Lua. Where the push was refused, because the queue is no list, this is, too.
+   * KEYS  queue · the producer's last number · marks
+   * ARGV  'LPUSH' or 'RPUSH' · number of the first item · highest number known to be stored · how many items · for how many seconds
+   *       the last number is kept
+   * gives the number of the last item stored
+   */
+  millraceConfirm: {
+    numberOfKeys: 3,
+    lua: `#!lua flags=allow-oom
+local queue, record, marks = KEYS[1], KEYS[2], KEYS[3]
+local first, n = tonumber(ARGV[2]), tonumber(ARGV[4])
+local last = math.max(tonumber(redis.call('GET', record) or 0), tonumber(ARGV[3]))
+redis.call('LLEN', queue)
+if first ~= last + 1 then
+  if ARGV[1] == 'LPUSH' then redis.call('LTRIM', queue, n, -1) else redis.call('LTRIM', queue, 0, -n - 1) end
+  return last
+end
+if redis.call('HINCRBY', marks, 'listed', n) == n then redis.call('EXPIRE', marks, 604800) end
+redis.call('SET', record, last + n, 'EX', ARGV[5])
+return last + n`,
+  },
+  /**
    * Puts back what was popped, once, however often it is sent. Memory does not grow by it, so a full server lets it pass.
    * KEYS  queue · a record of this giving back, of a random name
    * ARGV  'LPUSH' or 'RPUSH' · for how many seconds the record is kept · item…
