@@ -62,7 +62,7 @@ const checks = {
 
 const defaults = {
   ...streamDefaults,
-  highWaterMark: 512,
+  highWaterMark: 1024,
   side: 'left',
   delay: 0,
   invalid: 'fail',

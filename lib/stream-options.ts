@@ -6,7 +6,7 @@ import { abortSignal, integer, unchecked } from './options.ts';
 export interface StreamOptions {
   /** A URL, or what `connect()` gave. Default: the environment's `MILLRACE_URL`, else `redis://127.0.0.1:6379`. */
   connection?: string | Connection;
-  /** A number of items, default 1024, for pushes 512, for deliveries 4096. What it bounds stands at each stream. */
+  /** A number of items, default 1024, for deliveries 4096. What it bounds stands at each stream. */
   highWaterMark?: number;
   /** Destroys the stream when it is aborted. */
   signal?: AbortSignal;

@@ -4,7 +4,7 @@ import type { Hop } from './hop.ts';
 import { BATCH_BYTES } from './prefetch.ts';
 
 /** How many items one command carries at most. */
-export const COMMAND_ITEMS = 128;
+export const COMMAND_ITEMS = 256;
 
 /** So few bytes that as many items as fit into one command fit into its bytes, too. */
 const SMALL = BATCH_BYTES / COMMAND_ITEMS;

@@ -551,11 +551,11 @@ describe('Client', () => {
     });
     afterEach(() => connection.close());
 
-    it('in batches of at most 128, two at a time, of all that is asked in a turn', async () => {
+    it('in batches of at most 256, two at a time, of all that is asked in a turn', async () => {
       new Answerer(connection, 'q', ({ parameters }) => parameters);
       const client = new Client('q', { connection });
-      await Promise.all(numbers(300).map((n) => client.request('m', n)));
-      assert.deepEqual(batches.splice(0), [128, 128, 44]);
+      await Promise.all(numbers(600).map((n) => client.request('m', n)));
+      assert.deepEqual(batches.splice(0), [256, 256, 88]);
       assert.equal(most, 2);
       await Promise.all(numbers(10).map((n) => client.request('m', n)));
       assert.deepEqual(batches.splice(0), [10]);

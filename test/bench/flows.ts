@@ -4,7 +4,7 @@ import type { Flow } from './peer.ts';
 import { popRaw, pullByData } from './pulls.ts';
 import { pushByWrite, pushRaw, pushRawOnce } from './pushes.ts';
 
-export const RAW = 'raw LPUSH 128 → BLMPOP 256';
+export const RAW = 'raw LPUSH 256 → BLMPOP 256';
 export const RAW_DELIVERIES = 'raw: the scripts of push and deliveries, and BLMOVE';
 export const PULLED = 'PushStream → PullStream';
 export const DELIVERED = 'PushStream → DeliveryStream → AckStream';

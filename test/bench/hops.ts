@@ -14,7 +14,7 @@ async function resized(job: Job): Promise<Job> {
   return { ...job, width: job.width / 2, height: job.height / 2 };
 }
 
-const RAW_BATCH = 128;
+const RAW_BATCH = 256;
 
 /** Two loops, each with a batch at a time: it is taken in the same write as the results of the one before are stored. */
 async function hopRaw(url: string, queue: string, count: number): Promise<void> {
@@ -75,7 +75,7 @@ async function hopByStreams(url: string, queue: string, count: number): Promise<
   check(sum, count);
 }
 
-export const RAW = 'raw: take 128, store and settle 128';
+export const RAW = 'raw: take 256, store and settle 256';
 
 export const hops: Record<string, Case> = {
   [RAW]: hopRaw,

@@ -8,6 +8,7 @@ import { type Latency, type LatencyTask, QUEUE } from './latency.ts';
 import { Meter } from './meter.ts';
 import type { Peer } from './peer.ts';
 import { RawConsumer } from './raw-consumer.ts';
+import { RawProducer } from './raw-producer.ts';
 import { percentile } from './table.ts';
 import { doTasks } from './tasks.ts';
 
@@ -77,12 +78,8 @@ function listPusher(producer: Redis): Line['send'] {
 
 /** Each item has a number, by which it is stored once. */
 function numberedPusher({ redis, keys }: RawConsumer): Line['send'] {
-  const record = keys.producer('raw');
-  let number = 0;
-  return (value) => {
-    const how = [0, 'LPUSH', number + 1, number++, 3600, 0, 0, keys.wake, 0];
-    return redis.millracePush(QUEUE, record, keys.marks, keys.delayed, ...how, JSON.stringify(value));
-  };
+  const producer = new RawProducer(redis, keys);
+  return (value) => producer.push([JSON.stringify(value)]);
 }
 
 function rawLineOf(send: Line['send'], clients: readonly Redis[], consumeOne: () => Promise<void>): Line {

@@ -41,7 +41,7 @@ export interface PeerLine {
 }
 
 /** How many jobs one call stores where a peer can store many: two such calls are on their way at a time. */
-export const BATCH = 128;
+export const BATCH = 256;
 
 /** How many calls are on their way at a time where each stores one. */
 export const IN_FLIGHT = 2 * BATCH;

@@ -6,22 +6,19 @@ import { QueueKeys } from '../../lib/drivers/redis/keys.ts';
 import { scripts } from '../../lib/drivers/redis/scripts/index.ts';
 import { peerPushes } from './all-peers.ts';
 import { type Case, job, together } from './case.ts';
+import { RawProducer } from './raw-producer.ts';
 
-const RAW_BATCH = 128;
+const RAW_BATCH = 256;
 
-/** Has `send` store the jobs in batches, two on their way at a time; `first` is the number of a batch's first item, from 0. */
-async function pushInBatches(
-  count: number,
-  send: (items: readonly string[], first: number) => Promise<unknown>,
-): Promise<void> {
+/** Has `send` store the jobs in batches, two on their way at a time. */
+async function pushInBatches(count: number, send: (items: readonly string[]) => Promise<unknown>): Promise<void> {
   const size = together(RAW_BATCH);
   let next = 0;
   const lane = async (): Promise<void> => {
     while (next < count) {
-      const first = next;
       const batch: string[] = [];
       for (let i = 0; i < size && next < count; i += 1) batch.push(JSON.stringify(job(next++)));
-      await send(batch, first);
+      await send(batch);
     }
   };
   await Promise.all([lane(), lane()]);
@@ -33,17 +30,12 @@ export async function pushRaw(url: string, queue: string, count: number): Promis
   redis.disconnect();
 }
 
-/** By the script that stores each number once: what is sent again is not stored again. */
+/** Each item has a number, by which it is stored once: what is sent again is not stored again. */
 export async function pushRawOnce(url: string, queue: string, count: number): Promise<void> {
   const redis = new Redis(url, { scripts });
-  const keys = new QueueKeys(queue);
-  const record = keys.producer('raw');
-  let stored = 0;
-  await pushInBatches(count, async (items, first) => {
-    const how = [0, 'LPUSH', first + 1, stored, 3600, 0, 0, keys.wake, 0];
-    stored = await redis.millracePush(queue, record, keys.marks, keys.delayed, ...how, ...items);
-  });
-  await redis.unlink(record);
+  const producer = new RawProducer(redis, new QueueKeys(queue));
+  await pushInBatches(count, (items) => producer.push(items));
+  await producer.forget();
   redis.disconnect();
 }
 
@@ -60,7 +52,7 @@ function writing(options: PushOptions): Case {
 export const pushByWrite = writing({});
 
 /** Twice what is the default: more waits while commands are on their way, so that the next batches are full. */
-const TUNED_PUSH = { highWaterMark: 1024 };
+const TUNED_PUSH = { highWaterMark: 2048 };
 const pushTuned = writing(TUNED_PUSH);
 
 async function pushByPipeline(url: string, queue: string, count: number): Promise<void> {
@@ -72,8 +64,8 @@ async function pushByPipeline(url: string, queue: string, count: number): Promis
 }
 
 export const BY_WRITE = 'write()';
-export const RAW = 'raw LPUSH 128, two in flight';
-export const RAW_ONCE = 'raw numbered script, 128, two in flight';
+export const RAW = 'raw LPUSH 256, two in flight';
+export const RAW_ONCE = 'raw numbered transactions, 256, two in flight';
 
 export const pushes: Record<string, Case> = {
   [RAW]: pushRaw,

@@ -4,12 +4,13 @@ import { scripts } from '../../lib/drivers/redis/scripts/index.ts';
 import type { Job } from './case.ts';
 import { type Asker, type Exchange, echo, METHOD } from './exchange.ts';
 import { RawConsumer, type RawParcel } from './raw-consumer.ts';
+import { RawProducer } from './raw-producer.ts';
 
 const QUEUE = 'raw-requests';
 const BARE_QUEUE = 'bare-requests';
 
 /** How many items one command carries at most, and how many batches are on their way at a time. */
-const BATCH = 128;
+const BATCH = 256;
 const COMMANDS = 2;
 
 /** Behind so many that came alone the next is held as it has landed. */
@@ -107,14 +108,8 @@ export const raw: Exchange = {
     const keys = new QueueKeys(QUEUE);
     const channel = `millrace:replies:raw${process.pid}`;
     const mailbox = keys.mailbox(channel) as string;
-    const record = keys.producer('raw');
-    let stored = 0;
-    let first = 1;
-    const asker = new BatchingAsker(channel, async (batch) => {
-      const how = [0, 'LPUSH', first, stored, 3600, 0, 0, keys.wake, 0];
-      first += batch.length;
-      stored = await redis.millracePush(QUEUE, record, keys.marks, keys.delayed, ...how, ...batch);
-    });
+    const producer = new RawProducer(redis, keys);
+    const asker = new BatchingAsker(channel, (batch) => producer.push(batch));
     let last = '';
     await subscriber.subscribe(channel);
     subscriber.on('message', (_channel, message: string) => {
