@@ -16,10 +16,11 @@ export interface Examination {
 
 /** Looks whether a server will do; warns of one that throws away what it has stored. */
 export async function examine(client: Redis): Promise<Examination> {
+  const telling = client.info();
   const transacting = whetherMayTransact(client);
   let info: string;
   try {
-    info = await client.info();
+    info = await telling;
   } catch (error) {
     if (!isAnswer(error) || !error.message.startsWith('NOPERM')) throw error;
     return { uptime: Number.POSITIVE_INFINITY, mayTransact: await transacting };
@@ -37,11 +38,13 @@ export async function examine(client: Redis): Promise<Examination> {
   return { uptime, mayTransact, ...(Number.isFinite(time) ? { time } : {}) };
 }
 
-/** Tries an empty transaction. A user may be without the right to the one or the other of its commands. */
+/** Tries an empty transaction, in one write: a user may be without the right to the one or the other of its commands. */
 async function whetherMayTransact(client: Redis): Promise<boolean> {
-  const answers = ['MULTI', 'EXEC', 'DISCARD'].map((command) => client.call(command));
-  const [begun, carriedOut] = await Promise.allSettled(answers);
-  return begun?.status === 'fulfilled' && carriedOut?.status === 'fulfilled';
+  const [begun, carriedOut] = await Promise.allSettled([client.call('MULTI'), client.call('EXEC')]);
+  if (begun.status === 'rejected') return false;
+  if (carriedOut.status === 'fulfilled') return true;
+  await client.call('DISCARD').catch(() => {});
+  return false;
 }
 
 let warnedOfEviction = false;
