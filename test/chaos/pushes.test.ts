@@ -64,26 +64,33 @@ describe(`a connection that is reset again and again (redis, seed ${seed})`, fun
 
   /** What is in a queue, the first item first. */
   async function itemsOf(queue: string): Promise<number[]> {
-    return (await client.lrange(queue, 0, -1)).reverse().map(Number);
+    return (await client.lrange(queue, 0, -1)).reverse().map((item) => Number(JSON.parse(item)));
   }
 
-  it(`stores each of ${pushes.items} writes once, in order, over ${pushes.resets} resets`, async () => {
-    const stream = new PushStream('last', { connection: open(), highWaterMark: 64 });
-    const write = async (): Promise<void> => {
-      for (const n of numbers(pushes.items)) {
-        const more = stream.write(n, (error) => {
-          assert.ifError(error);
-          stored += 1;
-        });
-        if (!more) await once(stream, 'drain');
-      }
-      await stream.close();
-    };
-    await Promise.all([write(), disturb(pushes.items, pushes.resets)]);
-    assert.equal(stored, pushes.items);
-    eachOnceInOrder(await itemsOf('last'), numbers(pushes.items));
-    assert.deepEqual(await leftovers(client), ['last']);
-  });
+  // Small ones are pushed by a script, sixteen at a time; as many large ones in a transaction.
+  const writes: [what: string, valueOf: (n: number) => unknown][] = [
+    ['writes', (n) => n],
+    ['large writes', (n) => String(n).padEnd(600)],
+  ];
+  for (const [what, valueOf] of writes) {
+    it(`stores each of ${pushes.items} ${what} once, in order, over ${pushes.resets} resets`, async () => {
+      const stream = new PushStream('last', { connection: open(), highWaterMark: 64 });
+      const write = async (): Promise<void> => {
+        for (const n of numbers(pushes.items)) {
+          const more = stream.write(valueOf(n), (error) => {
+            assert.ifError(error);
+            stored += 1;
+          });
+          if (!more) await once(stream, 'drain');
+        }
+        await stream.close();
+      };
+      await Promise.all([write(), disturb(pushes.items, pushes.resets)]);
+      assert.equal(stored, pushes.items);
+      eachOnceInOrder(await itemsOf('last'), numbers(pushes.items));
+      assert.deepEqual(await leftovers(client), ['last']);
+    });
+  }
 
   it(`stores each of ${pushes.items} items once, in order, that are sent ten at a time, over ${pushes.resets} resets`, async () => {
     const stream = new PushStream('last', { connection: open() });
@@ -115,7 +122,8 @@ describe(`a connection that is reset again and again (redis, seed ${seed})`, fun
         },
         { concurrency: 4 },
       );
-      const sink = new PushStream(to, { connection });
+      // Few at a time, so that there are as many as there are resets.
+      const sink = new PushStream(to, { connection, highWaterMark: 256 });
       if (to === 'last') sink.on('pushed', () => (stored += 1));
       if (divide) await pipeline(source, work, divide, sink);
       else await pipeline(source, work, sink);
