@@ -130,7 +130,9 @@ export class ModelQueue {
   /** Settles items in the step that stores what was made of them in another queue; all of this, or nothing. */
   hop(receipts: readonly Receipt[], target: ModelQueue, bodies: readonly string[], delay: number): boolean {
     if (!receipts.every(isHeld)) {
-      for (const receipt of receipts) if (!receipt.isHeld) receipt.isSaid = true;
+      // Nobody asks for one that is known to be lost; so of a suspect beside it nothing is heard.
+      const isHeard = ({ isAlone }: Receipt): boolean => !isAlone || receipts.length === 1;
+      for (const receipt of receipts) if (!receipt.isHeld && isHeard(receipt)) receipt.isSaid = true;
       return false;
     }
     for (const receipt of receipts) {
