@@ -33,6 +33,7 @@ export async function pushRaw(url: string, queue: string, count: number): Promis
 /** Each item has a number, by which it is stored once: what is sent again is not stored again. */
 export async function pushRawOnce(url: string, queue: string, count: number): Promise<void> {
   const redis = new Redis(url, { scripts });
+  await once(redis, 'ready');
   const producer = new RawProducer(redis, new QueueKeys(queue));
   await pushInBatches(count, (items) => producer.push(items));
   await producer.forget();

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { Redis } from 'ioredis';
 import { QueueKeys } from '../../lib/drivers/redis/keys.ts';
 import { scripts } from '../../lib/drivers/redis/scripts/index.ts';
@@ -108,6 +109,7 @@ export const raw: Exchange = {
     const keys = new QueueKeys(QUEUE);
     const channel = `millrace:replies:raw${process.pid}`;
     const mailbox = keys.mailbox(channel) as string;
+    await once(redis, 'ready');
     const producer = new RawProducer(redis, keys);
     const asker = new BatchingAsker(channel, (batch) => producer.push(batch));
     let last = '';

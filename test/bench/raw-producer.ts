@@ -17,7 +17,7 @@ export class RawProducer {
   #next = 1;
   #stored = 0;
 
-  /** @param redis a client that has the scripts of the package */
+  /** @param redis a client that is connected, and has the scripts of the package */
   constructor(redis: Redis, keys: QueueKeys) {
     this.#redis = redis;
     this.#keys = keys;
