@@ -57,7 +57,8 @@ export async function measureProfiles({ quick, sizes, markdown }: Settings): Pro
   const count = sizes.count.toLocaleString('en');
   const title = `Where a client's time goes, in percent, when it is not idle: ${count} jobs of about 120 bytes`;
   await report.printSection(title, { text: sharesText(measured), rounds: roundsOf(measured) });
-  const costs = 'What the server spends, µs for each item; what a script calls is part of its evalsha';
+  const costs =
+    'What the server spends, µs for each item; what a script or a transaction calls is part of its evalsha or exec';
   await report.printSection(costs, { text: serverText(measured), rounds: roundsOf(measured) });
   for (const [index, { title: name }] of profiled.entries()) {
     await report.print(`What of it is millrace's own: ${name}`, topText(measured[index] ?? []));
