@@ -67,7 +67,7 @@ const usual: Sizes = {
   requestsWarmUp: 2000,
   requestsMeasured: 1000,
   seconds: 900,
-  growthSeconds: 180,
+  growthSeconds: 300,
   growthLargest: 10_000_000,
 };
 
