@@ -68,16 +68,16 @@ describe(`a connection that is reset again and again (redis, seed ${seed})`, fun
   }
 
   // Small ones are pushed by a script, sixteen at a time; as many large ones in a transaction.
-  const writes: [what: string, valueOf: (n: number) => unknown][] = [
+  const writes: [what: string, itemOf: (n: number) => unknown][] = [
     ['writes', (n) => n],
     ['large writes', (n) => String(n).padEnd(600)],
   ];
-  for (const [what, valueOf] of writes) {
+  for (const [what, itemOf] of writes) {
     it(`stores each of ${pushes.items} ${what} once, in order, over ${pushes.resets} resets`, async () => {
       const stream = new PushStream('last', { connection: open(), highWaterMark: 64 });
       const write = async (): Promise<void> => {
         for (const n of numbers(pushes.items)) {
-          const more = stream.write(valueOf(n), (error) => {
+          const more = stream.write(itemOf(n), (error) => {
             assert.ifError(error);
             stored += 1;
           });
