@@ -29,7 +29,10 @@ export class Asker {
   }
 
   static async open(connection: Connection, queue: string): Promise<Asker> {
-    return new Asker(await driverOf(connection), queue);
+    const asker = new Asker(await driverOf(connection), queue);
+    // Then it has said that it listens, before anybody answers by another connection.
+    await asker.driver.ready();
+    return asker;
   }
 
   /** A request with a new id. */
