@@ -32,7 +32,7 @@ export async function measureGrowth({ quick, sizes, markdown, svg }: Settings): 
     curves.push(curvesOf(subject, points));
     if (svg !== undefined) await writeFile(svg, lineCharts(CHART_TITLE, CHART_NOTE, curves));
   }
-  await report.printSection('What is taken ahead', await measurePrefetch(server, rounds, count));
+  await report.printSection('What is taken ahead', await measurePrefetch(server, rounds, sizes.count));
 }
 
 function measureSubject(
