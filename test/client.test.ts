@@ -565,6 +565,19 @@ describe('Client', () => {
       assert.deepEqual(batches, [1, 2]);
     });
 
+    it('in two waves where many ask anew in one turn, so that one is at work while the other is asked', async () => {
+      new Answerer(connection, 'q', ({ parameters }) => parameters);
+      const client = new Client('q', { connection });
+      await client.request('m', 0);
+      batches.splice(0);
+      const all = Promise.all(numbers(128).map((n) => client.request('m', n)));
+      assert.deepEqual(batches.splice(0), [48, 48], 'they are on their way before the turn is over');
+      assert.deepEqual(await all, numbers(128));
+      assert.deepEqual(batches.splice(0), [32]);
+      await Promise.all(numbers(47).map((n) => client.request('m', n)));
+      assert.deepEqual(batches, [47]);
+    });
+
     it('in batches of about 1 MiB', async () => {
       new Answerer(connection, 'q', () => 1);
       const client = new Client('q', { connection });

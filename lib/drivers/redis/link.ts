@@ -24,3 +24,13 @@ export function watchLink(client: Redis): void {
   const timer = setInterval(() => setImmediate(look), LOOK).unref();
   socket.once('close', () => clearInterval(timer));
 }
+
+/** Has all that is said in a call go out in one write. */
+export function inOneWrite<Said>({ stream }: Redis, say: () => Said): Said {
+  stream.cork();
+  try {
+    return say();
+  } finally {
+    stream.uncork();
+  }
+}

@@ -1,6 +1,7 @@
 import genericPool, { type Pool } from 'generic-pool';
 import type { Redis } from 'ioredis';
 import type { Side } from '../../driver.ts';
+import { inOneWrite } from './link.ts';
 import { isAnswer } from './refusals.ts';
 
 /** How long one pop waits at most, in milliseconds: half of what a client's silence may last. */
@@ -75,13 +76,12 @@ export class BlockingClient {
     next: (redis: Redis) => Promise<Answer>,
     before: (redis: Redis) => void = () => {},
   ): Promise<Moved<Answer>> {
-    const { stream } = this.#redis;
-    stream.cork();
-    before(this.#redis);
-    const moving = this.#block('BLMOVE', from, to, 'RIGHT', 'LEFT', milliseconds / 1000) as Promise<Buffer | null>;
-    const answering = next(this.#redis);
-    stream.uncork();
-    return await Promise.allSettled([moving, answering]);
+    const answers = inOneWrite(this.#redis, (): [Promise<Buffer | null>, Promise<Answer>] => {
+      before(this.#redis);
+      const moving = this.#block('BLMOVE', from, to, 'RIGHT', 'LEFT', milliseconds / 1000) as Promise<Buffer | null>;
+      return [moving, next(this.#redis)];
+    });
+    return await Promise.allSettled(answers);
   }
 
   /**

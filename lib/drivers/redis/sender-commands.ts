@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Body, SenderOptions } from '../../driver.ts';
 import type { QueueKeys } from './keys.ts';
+import { inOneWrite } from './link.ts';
 import { clock, scripts } from './scripts/index.ts';
 import type { Settlement } from './settlement.ts';
 
@@ -104,16 +105,13 @@ export class SenderCommands {
   async #transact(client: Redis, { items, first, stored }: Numbered): Promise<number> {
     const [queue, record, marks] = this.#targets;
     const { lua, numberOfKeys } = scripts.millraceConfirm;
-    const { stream } = client;
-    stream.cork();
-    const answers = [
+    const answers = inOneWrite(client, () => [
       client.call('MULTI'),
       client.call(this.#command, queue, ...items),
       // As text: where the server did not know the script, the rest of a transaction would be carried out.
       client.eval(lua, numberOfKeys, queue, record, marks, this.#command, first, stored, items.length, this.#ttl),
       client.call('EXEC'),
-    ];
-    stream.uncork();
+    ]);
     const [, , , replies] = await Promise.all(answers);
     const last = (replies as unknown[])[1];
     if (last instanceof Error) throw last;

@@ -5,6 +5,7 @@ import type { ConsumerCommands } from './consumer-commands.ts';
 import type { Handed } from './handing.ts';
 import type { Found, Holdings } from './holdings.ts';
 import type { Lease } from './lease.ts';
+import { inOneWrite } from './link.ts';
 import type { RedisHeld, Take, Taken } from './parcel.ts';
 import { type Deferred, deferred, whenAllSettled } from './promises.ts';
 import { Report } from './report.ts';
@@ -248,13 +249,10 @@ export class Turns {
 
   /** Sends all commands of a turn in one write; gives what answers the take, and then what answers the report. */
   #send(client: Redis, { report, take }: Turn): (Promise<unknown> | undefined)[] {
-    client.stream.cork();
-    try {
+    return inOneWrite(client, () => {
       const told = report ? this.#commands.tell(client, report) : [];
       return [take && this.#commands.take(client, take), ...told];
-    } finally {
-      client.stream.uncork();
-    }
+    });
   }
 
   #conclude(report: Report): void {
