@@ -1,3 +1,4 @@
+import { Asker } from './asker.ts';
 import { type ConnectedStream, type Connection, connectionFor, internal, requireSupport } from './connect.ts';
 import {
   type Contract,
@@ -25,18 +26,17 @@ import {
 } from './options.ts';
 import type { PartTerms } from './part-request.ts';
 import { PartStream } from './part-stream.ts';
+import { Pending } from './pending.ts';
 import { type DuplexOptions, duplexChecks, RequestDuplex, type Settled } from './request-duplex.ts';
+import { abortErrorOf } from './request-errors.ts';
 import {
-  Asker,
-  abortErrorOf,
   method as methodCheck,
-  Pending,
   type RequestOptions,
   requestChecks,
   requestDefaults,
   type Terms,
   termsOf,
-} from './requests.ts';
+} from './request-options.ts';
 import { type StreamOptions, streamChecks, streamDefaults } from './stream-options.ts';
 import { within } from './timeout.ts';
 

@@ -1,6 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { invalidType, MillraceError, messageOf } from './errors.ts';
 import type { Check } from './options.ts';
+import { checkSize } from './size.ts';
 
 /** An item as it is stored. Text stands for its UTF-8 bytes: what is text already is spared a copy. */
 export type Body = string | Buffer;
@@ -113,7 +114,7 @@ export class ItemCodec {
     } catch (cause) {
       throw invalidItem(`the codec refuses it: ${messageOf(cause)}`, value, cause);
     }
-    this.#checkSize(body, value);
+    checkSize('An item', body, this.#maxBytes, value);
     return body;
   }
 
@@ -135,7 +136,7 @@ export class ItemCodec {
 
   #read(bytes: Buffer): unknown {
     try {
-      this.#checkSize(bytes, bytes);
+      checkSize('An item', bytes, this.#maxBytes, bytes);
       return this.#codec.read(bytes);
     } catch (cause) {
       return refused(bytes, cause);
@@ -167,16 +168,6 @@ export class ItemCodec {
     }
     if (result.issues) throw invalidItem(`the schema refuses it: ${describe(result.issues)}`, item, result.issues);
     return result.value;
-  }
-
-  #checkSize(body: string | Uint8Array, item: unknown): void {
-    // UTF-8 takes at most three bytes for a unit of a string: most strings need no closer count.
-    if (body.length * 3 <= this.#maxBytes) return;
-    const bytes = Buffer.byteLength(body);
-    if (bytes <= this.#maxBytes) return;
-    throw new MillraceError('TOO_LARGE', `An item of ${bytes} bytes is larger than maxBytes, ${this.#maxBytes}`, {
-      item,
-    });
   }
 }
 

@@ -18,7 +18,7 @@ export { type PushOptions, PushStream, type SendOptions } from './push-stream.ts
 export { type Answered, type ReplyOptions, ReplyTransform } from './reply-transform.ts';
 export type { Request } from './request.ts';
 export { type DuplexOptions, RequestDuplex, type Settled } from './request-duplex.ts';
-export type { RequestOptions } from './requests.ts';
+export type { RequestOptions } from './request-options.ts';
 export { type ServeOptions, serve } from './serve.ts';
 export type { Service } from './service.ts';
 export type { StreamOptions } from './stream-options.ts';

@@ -66,6 +66,23 @@ export function requestIn(value: unknown): RequestPacket | undefined {
   return value as RequestPacket;
 }
 
+/** A request in JSON, of which some is in JSON already; undefined where it has no such field. */
+export function requestText(
+  request: {
+    readonly id: string;
+    readonly method: string;
+    readonly deadline: number;
+    readonly parts: number | undefined;
+  },
+  json: { readonly parameters: string | undefined; readonly channel: string; readonly headers: string | undefined },
+): string {
+  const { id, method, deadline, parts } = request;
+  const asked = json.parameters === undefined ? '' : `,"parameters":${json.parameters}`;
+  const along = json.headers === undefined ? '' : `,"headers":${json.headers}`;
+  const inParts = parts === undefined ? '' : `,"parts":${parts}`;
+  return `{"id":"${id}","method":${JSON.stringify(method)}${asked},"channel":${json.channel},"deadline":${deadline}${along}${inParts}}`;
+}
+
 /** A reply in JSON: what a handler has returned. Throws where JSON can't say it. */
 export function replyText(id: string, data: unknown): string {
   return JSON.stringify({ id, success: true, data } satisfies ReplyPacket);

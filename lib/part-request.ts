@@ -1,7 +1,9 @@
 import { forgetAbort, onAbort } from './abort-listeners.ts';
 import { MillraceError } from './errors.ts';
 import type { PartPacket, ReplyPacket } from './packet.ts';
-import { abortErrorOf, Pending, remoteErrorIn, type Terms } from './requests.ts';
+import { Pending } from './pending.ts';
+import { abortErrorOf, remoteErrorIn } from './request-errors.ts';
+import type { Terms } from './request-options.ts';
 
 const INTERRUPTED = 'ERR_MILLRACE_INTERRUPTED' satisfies MillraceError['code'];
 

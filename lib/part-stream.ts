@@ -1,7 +1,7 @@
 import type { Validator } from './contract.ts';
 import { MillraceError } from './errors.ts';
 import { PartRequest, type PartTerms } from './part-request.ts';
-import type { Pending } from './requests.ts';
+import type { Pending } from './pending.ts';
 import { StreamIterator } from './stream-iterator.ts';
 import { pushTo, Readable } from './streams.ts';
 

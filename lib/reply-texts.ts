@@ -1,5 +1,6 @@
 import { MillraceError, messageOf, type RemoteError } from './errors.ts';
 import { endText, failureText, type PartPacket, partText, remoteErrorOf, replyText } from './packet.ts';
+import { checkSize } from './size.ts';
 
 /** What a handler's result becomes when all its parts have been sent. */
 export class PartsSent {
@@ -24,7 +25,7 @@ export class ReplyTexts {
   /** The reply with a result. Throws `ERR_MILLRACE_INVALID_ITEM`, `ERR_MILLRACE_TOO_LARGE`, `ERR_MILLRACE_NOT_SUPPORTED`. */
   ofResult(id: string, result: unknown): string {
     const text = textOf(id, result);
-    this.#checkSize(text);
+    checkSize('A reply', text, this.#maxBytes);
     return text;
   }
 
@@ -37,7 +38,7 @@ export class ReplyTexts {
       });
     }
     const text = jsonOf(data, 'part', () => partText(part));
-    this.#checkSize(text);
+    checkSize('A reply', text, this.#maxBytes);
     return text;
   }
 
@@ -45,19 +46,11 @@ export class ReplyTexts {
   ofFailure(id: string, thrown: unknown): string {
     const text = failureText(id, remote(thrown, this.#withStack));
     try {
-      this.#checkSize(text);
+      checkSize('A reply', text, this.#maxBytes);
       return text;
     } catch (error) {
       return failureText(id, remote(error, false));
     }
-  }
-
-  #checkSize(text: string): void {
-    // UTF-8 takes at most three bytes for a unit of a string: most strings need no closer count.
-    if (text.length * 3 <= this.#maxBytes) return;
-    const bytes = Buffer.byteLength(text);
-    if (bytes <= this.#maxBytes) return;
-    throw new MillraceError('TOO_LARGE', `A reply of ${bytes} bytes is larger than maxBytes, ${this.#maxBytes}`);
   }
 }
 

@@ -1,3 +1,4 @@
+import { Asker } from './asker.ts';
 import { buffersOf, releaseBuffered } from './buffers.ts';
 import { type Connection, connectionFor, internal, requireSupport } from './connect.ts';
 import type { Validator, Validators } from './contract.ts';
@@ -13,16 +14,8 @@ import {
   withDefaults,
   yesOrNo,
 } from './options.ts';
-import {
-  Asker,
-  method,
-  Pending,
-  type RequestOptions,
-  requestChecks,
-  requestDefaults,
-  type Terms,
-  termsOf,
-} from './requests.ts';
+import { Pending } from './pending.ts';
+import { method, type RequestOptions, requestChecks, requestDefaults, type Terms, termsOf } from './request-options.ts';
 import { StreamIterator } from './stream-iterator.ts';
 import { type StreamOptions, streamChecks, streamDefaults } from './stream-options.ts';
 import { addAbortSignal, Duplex, pushTo, whenClosed } from './streams.ts';

@@ -1,153 +1,16 @@
-import { type Abortable, forgetAbort, onAbort } from './abort-listeners.ts';
-import { Bag, type Bagged } from './bag.ts';
+import { forgetAbort, onAbort } from './abort-listeners.ts';
+import { Bag } from './bag.ts';
 import { type ConnectedStream, type Connection, internal } from './connect.ts';
 import type { Validator } from './contract.ts';
-import { type Asked, Desk } from './desk.ts';
+import { Desk } from './desk.ts';
 import type { Sender } from './driver.ts';
-import { invalidType, invalidValue, MillraceError, messageOf, type RemoteError } from './errors.ts';
-import { abortSignal, type Check, type Filled, integer, LONGEST_TIMER } from './options.ts';
-import type { CreditPacket, PartPacket, ProgressPacket, ReplyPacket } from './packet.ts';
+import { MillraceError, messageOf } from './errors.ts';
+import { type CreditPacket, type ReplyPacket, requestText } from './packet.ts';
+import type { Pending } from './pending.ts';
+import { failureOf, lostError, noConsumerError, timeoutError } from './request-errors.ts';
+import { checkSize } from './size.ts';
 import { within } from './timeout.ts';
 import { Batch, COMMAND_ITEMS } from './writes.ts';
-
-/** How a request is made. */
-export interface RequestOptions {
-  /** Milliseconds, at least 1, until it fails with `ERR_MILLRACE_TIMEOUT`, and nobody begins to work on it any more; default 30,000. */
-  timeout?: number;
-  /**
-   * Milliseconds, at least 1, after which it fails with `ERR_MILLRACE_NO_CONSUMER` if it is not answered and its queue has no consumer
-   * at that moment. Default: none, it waits for one.
-   */
-  consumerTimeout?: number;
-  /** Gives it up when it is aborted. */
-  signal?: AbortSignal;
-  /** What goes along with it, for whoever works on it. Default: nothing. */
-  headers?: Readonly<Record<string, string>>;
-  /** Called with how much is done, and of how much, when whoever works on it says so by {@link Request.progress}. Not all is heard. */
-  onProgress?: (done: number, total: number) => void;
-}
-
-const headers: Check = (value, name) => {
-  if (!isPlain(value)) throw invalidType(name, 'a plain object of strings', value);
-  for (const [key, one] of Object.entries(value)) {
-    if (typeof one !== 'string') throw invalidType(`${name}.${key}`, 'of type string', one);
-  }
-};
-
-function isPlain(value: unknown): value is object {
-  if (typeof value !== 'object' || value === null) return false;
-  const prototype = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
-}
-
-/** The checks of {@link RequestOptions}. */
-export const requestChecks = {
-  timeout: integer(1, LONGEST_TIMER),
-  consumerTimeout: integer(1, LONGEST_TIMER),
-  signal: abortSignal,
-  headers,
-  onProgress: (value: unknown, name: string) => {
-    if (typeof value !== 'function') throw invalidType(name, 'of type function', value);
-  },
-};
-
-/** The defaults of {@link RequestOptions}. */
-export const requestDefaults = { timeout: 30_000 } as const satisfies RequestOptions;
-
-/** The name of a method: any text but none. */
-export const method: Check = (value, name) => {
-  if (typeof value !== 'string') throw invalidType(name, 'of type string', value);
-  if (value === '') throw invalidValue(name, 'the name of a method', value);
-};
-
-/** The options of a request, as they are used: many requests may share them. */
-export interface Terms {
-  readonly timeout: number;
-  readonly consumerTimeout: number | undefined;
-  readonly signal: AbortSignal | undefined;
-  /** In JSON. */
-  readonly headers: string | undefined;
-  readonly onProgress: RequestOptions['onProgress'];
-}
-
-/** The terms that options mean. */
-export function termsOf(options: Filled<RequestOptions, typeof requestDefaults>): Terms {
-  return {
-    timeout: options.timeout,
-    consumerTimeout: options.consumerTimeout,
-    signal: options.signal,
-    headers: options.headers && JSON.stringify(options.headers),
-    onProgress: options.onProgress,
-  };
-}
-
-/** A request, from {@link Asker.ask} until it is settled, which it is once: by one of its two methods. */
-export abstract class Pending implements Bagged, Asked, Abortable {
-  readonly method: string;
-  readonly terms: Terms;
-  /** Not -1 as long as it is not settled. */
-  place = -1;
-  // All that follows is its asker's.
-  asker: Asker | undefined = undefined;
-  parameters: string | undefined = undefined;
-  slot = -1;
-  /** Empty before it has a slot, as the body. */
-  id = '';
-  body = '';
-  deadline = 0;
-  isSent = false;
-  isLookedAfter = false;
-  timer: NodeJS.Timeout | undefined = undefined;
-
-  constructor(method: string, terms: Terms) {
-    this.method = method;
-    this.terms = terms;
-  }
-
-  /** How many parts of a reply it takes before it says that it takes more; nothing: it is for one reply. */
-  get parts(): number | undefined {
-    return undefined;
-  }
-
-  /** Called with what it was answered with, which may be undefined or null; or with how many parts it was answered in. */
-  abstract fulfilled(data: unknown, parts: number | undefined): void;
-  /** Called with why it was not. */
-  abstract rejected(error: Error): void;
-
-  /** Called with how whoever worked on it has failed. */
-  failed(error: Error): void {
-    this.rejected(error);
-  }
-
-  answered(reply: ReplyPacket): void {
-    this.asker?.answer(this, reply);
-  }
-
-  lost(): void {
-    this.asker?.lose(this);
-  }
-
-  progressed({ done, total }: ProgressPacket): void {
-    const { onProgress } = this.terms;
-    // In a tick of its own: what it throws is its owner's.
-    if (onProgress) process.nextTick(onProgress, done, total);
-  }
-
-  /** Called with a part of a reply; gives whether that was to be expected. */
-  part(_part: PartPacket): boolean {
-    return false;
-  }
-
-  abort(reason: unknown): void {
-    this.asker?.giveUp(this, abortErrorOf(reason));
-  }
-}
-
-/** What an aborted request fails with: the reason, if that is an error. */
-export function abortErrorOf(reason: unknown): Error {
-  if (reason instanceof Error) return reason;
-  return new DOMException('The request was aborted', { name: 'AbortError', cause: reason });
-}
 
 /** How many batches are on their way at a time. */
 const BATCHES = 2;
@@ -239,7 +102,7 @@ export class Asker {
   answer(pending: Pending, reply: ReplyPacket): void {
     if (!this.#end(pending)) return;
     if (reply.success) pending.fulfilled(reply.data, reply.parts);
-    else pending.failed(this.#remoteError(pending, reply.error));
+    else pending.failed(failureOf(this.#nameOf(pending), reply.error));
     this.#checkIdle();
   }
 
@@ -259,15 +122,14 @@ export class Asker {
 
   /** Fails a request that the broker has lost on its way, or its answer. */
   lose(pending: Pending): void {
-    const message = `The connection broke while the ${this.#nameOf(pending)} was on its way or at work`;
-    this.#fail(pending, new MillraceError('CONNECTION', message));
+    this.#fail(pending, lostError(this.#nameOf(pending)));
   }
 
   /** Called when a request's timer rings: its time, or that for a consumer to come, is over. */
   ring(pending: Pending): void {
     const { timeout, consumerTimeout = timeout } = pending.terms;
     if (pending.isLookedAfter || timeout <= consumerTimeout) {
-      this.#fail(pending, this.#timeoutError(pending));
+      this.#fail(pending, timeoutError(this.#nameOf(pending), timeout));
       return;
     }
     pending.isLookedAfter = true;
@@ -278,7 +140,7 @@ export class Asker {
   /** Fails a request if nobody is there to work on it. */
   #lookAfter(pending: Pending, desk: Desk): void {
     desk.isServed(this.#queue).then((served) => {
-      if (!served) this.giveUp(pending, this.#noConsumerError(pending));
+      if (!served) this.giveUp(pending, noConsumerError(this.#nameOf(pending)));
     });
   }
 
@@ -329,20 +191,14 @@ export class Asker {
     const { terms, parameters } = pending;
     desk.add(pending);
     pending.deadline = desk.driver.now() + terms.timeout;
-    const said = parameters === undefined ? '' : `,"parameters":${parameters}`;
-    const along = terms.headers === undefined ? '' : `,"headers":${terms.headers}`;
-    const inParts = pending.parts === undefined ? '' : `,"parts":${pending.parts}`;
-    pending.body =
-      `{"id":"${pending.id}","method":${JSON.stringify(pending.method)}${said},"channel":${desk.channelText},` +
-      `"deadline":${pending.deadline}${along}${inParts}}`;
+    pending.body = requestText(pending, { parameters, channel: desk.channelText, headers: terms.headers });
     pending.parameters = undefined;
-    const { maxBytes } = this.#options;
-    // UTF-8 takes at most three bytes for a unit of a string: most strings need no closer count.
-    if (pending.body.length * 3 <= maxBytes) return;
-    const bytes = Buffer.byteLength(pending.body);
-    if (bytes <= maxBytes) return;
-    desk.delete(pending);
-    throw new MillraceError('TOO_LARGE', `A request of ${bytes} bytes is larger than maxBytes, ${maxBytes}`);
+    try {
+      checkSize('A request', pending.body, this.#options.maxBytes);
+    } catch (error) {
+      desk.delete(pending);
+      throw error;
+    }
   }
 
   /**
@@ -448,43 +304,9 @@ export class Asker {
     this.#cancels.add(cancelling);
   }
 
-  #remoteError(pending: Pending, said: RemoteError): MillraceError {
-    const remote = remoteErrorIn(said);
-    const message = `The ${this.#nameOf(pending)} failed: ${remote.message}`;
-    return new MillraceError(REMOTE_CODES.get(remote.code) ?? 'REMOTE', message, { remote });
+  #nameOf({ method }: Pending): string {
+    return `request "${method}" to queue "${this.#queue}"`;
   }
-
-  #timeoutError(pending: Pending): MillraceError {
-    const message = `The ${this.#nameOf(pending)} was not answered within ${pending.terms.timeout} ms`;
-    return new MillraceError('TIMEOUT', message);
-  }
-
-  #noConsumerError(pending: Pending): MillraceError {
-    return new MillraceError('NO_CONSUMER', `Nobody is there to work on the ${this.#nameOf(pending)}`);
-  }
-
-  #nameOf(pending: Pending): string {
-    return `request "${pending.method}" to queue "${this.#queue}"`;
-  }
-}
-
-/** What is said at the other end in the same words as here. All else is the failure of a handler. */
-const REMOTE_CODES: ReadonlyMap<string | undefined, 'NO_METHOD' | 'DEAD_LETTER' | 'INTERRUPTED'> = new Map([
-  ['ERR_MILLRACE_INTERRUPTED', 'INTERRUPTED'],
-  ['ERR_MILLRACE_NO_METHOD', 'NO_METHOD'],
-  ['ERR_MILLRACE_DEAD_LETTER', 'DEAD_LETTER'],
-] as const);
-
-/** What is told of an error, as far as it is text. Older servers may tell it in any JSON. */
-export function remoteErrorIn(said: unknown): RemoteError {
-  if (typeof said !== 'object' || said === null) return { name: 'Error', message: String(said) };
-  const { name, message, code, stack } = said as Partial<Record<keyof RemoteError, unknown>>;
-  return {
-    name: typeof name === 'string' ? name : 'Error',
-    message: typeof message === 'string' ? message : 'no message was given',
-    ...(typeof code === 'string' || typeof code === 'number' ? { code: String(code) } : {}),
-    ...(typeof stack === 'string' ? { stack } : {}),
-  };
 }
 
 function ring(pending: Pending): void {
