@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Redis } from 'ioredis';
-import type { Consumer, DriverConnection, Held } from '../../../lib/driver.ts';
+import type { Cancellations, Consumer, DriverConnection, Held, RequestName } from '../../../lib/driver.ts';
 import { connectRedis } from '../../../lib/drivers/redis/connection.ts';
 import { QueueKeys } from '../../../lib/drivers/redis/keys.ts';
 import { cancelledName, type RequestPacket, replyText } from '../../../lib/packet.ts';
@@ -69,6 +69,22 @@ describe('replies over redis', () => {
   async function publish(id: string, replies: string, isTold: boolean): Promise<void> {
     await redis.xadd(mailbox, id, 'replies', replies);
     if (isTold) await redis.publish(letters.inbox.channel, `${id} ${keys.queue} ${replies}`);
+  }
+
+  /** Cancels a request while who watches for that hears nothing; `told` resolves with what it hears in the end. */
+  async function cancelUnheard(): Promise<{
+    request: RequestName;
+    cancellations: Cancellations;
+    told: Promise<string>;
+  }> {
+    let tell: (request: string) => void = () => {};
+    const told = new Promise<string>((resolve) => (tell = resolve));
+    const cancellations = asking.cancellations(keys.queue, tell);
+    await cancellations.ready;
+    const request = { id: 'a', channel: letters.inbox.channel };
+    proxy.silence(true);
+    await answering.cancel(keys.queue, { ...request, body: 'none', until: answering.now() + 60_000 });
+    return { request, cancellations, told };
   }
 
   async function answerAll(count: number): Promise<void> {
@@ -236,13 +252,7 @@ describe('replies over redis', () => {
   });
 
   it('tell what was cancelled while the connection was broken', async () => {
-    let tell: (request: string) => void = () => {};
-    const told = new Promise<string>((resolve) => (tell = resolve));
-    const cancellations = asking.cancellations(keys.queue, tell);
-    await cancellations.ready;
-    const request = { id: 'a', channel: letters.inbox.channel };
-    proxy.silence(true);
-    await answering.cancel(keys.queue, { ...request, body: 'none', until: answering.now() + 60_000 });
+    const { request, cancellations, told } = await cancelUnheard();
     proxy.silence(false);
     proxy.reset();
     assert.equal(await told, cancelledName(request));
@@ -299,13 +309,7 @@ describe('replies over redis', () => {
     });
 
     it('tell what was cancelled as soon as it can', async () => {
-      let tell: (request: string) => void = () => {};
-      const told = new Promise<string>((resolve) => (tell = resolve));
-      const cancellations = asking.cancellations(keys.queue, tell);
-      await cancellations.ready;
-      const request = { id: 'a', channel: letters.inbox.channel };
-      proxy.silence(true);
-      await answering.cancel(keys.queue, { ...request, body: 'none', until: answering.now() + 60_000 });
+      const { request, cancellations, told } = await cancelUnheard();
       await dumb(true);
       proxy.silence(false);
       proxy.reset();
