@@ -1,17 +1,17 @@
-/** Drains queues in every way with one highWaterMark, 0 for the default, and prints the rates: `prefetch-worker.ts <url> <highWaterMark> <count>`. */
+/** Drains queues in every way with one highWaterMark, or the default, as often as it is told to: `prefetch-worker.ts <highWaterMark> <url>`. */
 import { Redis } from 'ioredis';
 import { AckStream, type Connection, connect, DeliveryStream, PullStream } from 'millrace';
 import { CONCURRENCY, job, turn } from './case.ts';
 import { fill } from './growth-redis.ts';
-import type { PrefetchFigures } from './prefetch.ts';
+import { DEFAULT, type PrefetchRates, type PrefetchTask } from './prefetch.ts';
+import { doTasks } from './tasks.ts';
 
-const [url = '', highWaterMark = '', size = ''] = process.argv.slice(2);
-const count = Number(size);
+const [highWaterMark = '', url = ''] = process.argv.slice(2);
 const QUEUE = 'prefetch';
 
 type Options = { connection: Connection; highWaterMark?: number };
 
-async function byData(options: Options): Promise<void> {
+async function byData(options: Options, count: number): Promise<void> {
   let taken = 0;
   await new Promise<void>((resolve) => {
     new PullStream(QUEUE, options).on('data', () => {
@@ -21,7 +21,7 @@ async function byData(options: Options): Promise<void> {
   });
 }
 
-async function byForAwait(options: Options): Promise<void> {
+async function byForAwait(options: Options, count: number): Promise<void> {
   let taken = 0;
   for await (const _ of new PullStream(QUEUE, options)) {
     taken += 1;
@@ -29,7 +29,7 @@ async function byForAwait(options: Options): Promise<void> {
   }
 }
 
-async function byDeliveries(options: Options): Promise<void> {
+async function byDeliveries(options: Options, count: number): Promise<void> {
   let taken = 0;
   await new Promise<void>((resolve) => {
     const handler = async (): Promise<void> => {
@@ -42,20 +42,21 @@ async function byDeliveries(options: Options): Promise<void> {
 }
 
 /** Thousand items a second of one way, which begins with a full queue. */
-async function rateOf(way: (options: Options) => Promise<void>): Promise<number> {
+async function rateOf(way: (options: Options, count: number) => Promise<void>, count: number): Promise<number> {
   const redis = new Redis(url);
+  await redis.flushall();
   await fill(redis, QUEUE, count, job(0));
   redis.disconnect();
   await using connection = connect(url);
-  const options = Number(highWaterMark) > 0 ? { connection, highWaterMark: Number(highWaterMark) } : { connection };
+  const options = highWaterMark === DEFAULT ? { connection } : { connection, highWaterMark: Number(highWaterMark) };
   const start = performance.now();
-  await way(options);
+  await way(options, count);
   return count / (performance.now() - start);
 }
 
 const ways = [byData, byForAwait, byDeliveries];
-// The compiler is at work at first.
-for (const way of ways) await rateOf(way);
-const rates: number[] = [];
-for (const way of ways) rates.push(await rateOf(way));
-process.stdout.write(JSON.stringify({ rates } satisfies PrefetchFigures));
+doTasks(async ({ count }: PrefetchTask): Promise<PrefetchRates> => {
+  const rates: number[] = [];
+  for (const way of ways) rates.push(await rateOf(way, count));
+  return rates;
+});
