@@ -15,8 +15,11 @@ import { Batch, COMMAND_ITEMS } from './writes.ts';
 /** How many batches are on their way at a time. */
 const BATCHES = 2;
 
-/** From how many requests on they are sent as soon as they are half of all that are pending. */
-const HALF = 48;
+/**
+ * From how many pending requests on they are sent by halves. Who asks anew for each reply does so in waves, as the replies come: in one, both
+ * ends work by turns; in two, at the same time: of 256 in flight that makes half as many again in a second. Of few each wave costs too much.
+ */
+const MANY = 96;
 
 /** How long to wait, when all else is closed, until the broker knows what was cancelled, in milliseconds. */
 const CANCELLING = 500;
@@ -45,6 +48,8 @@ export class Asker {
   #forgotten = 0;
   #batches = 0;
   #flushing = false;
+  /** How many were pending when last a turn was over in which some were asked. */
+  #level = 0;
   #desk: Desk | undefined;
   #sender: Sender | undefined;
   #unwatch: (() => void) | undefined;
@@ -201,30 +206,30 @@ export class Asker {
     }
   }
 
-  /**
-   * Whether half of what is pending waits to be sent. Who asks anew for each reply does so in waves, as the replies come: in one, both ends
-   * work by turns, in two at the same time, which makes a third more a second of 256 in flight. (Of fewer than 96 each wave is too dear.)
-   */
+  /** Whether as many wait to be sent as are half of those that were pending when last a turn was over. */
   get #isHalfAsked(): boolean {
     const waiting = this.#unsent.length - this.#taken;
-    return waiting >= HALF && waiting * 2 >= this.#pending.size;
+    return this.#level >= MANY && waiting * 2 >= this.#level;
   }
 
   /** Sends what is asked in this turn at its end. With as many batches as may be on their way it is sent behind one of them. */
   #flushSoon(): void {
     if (this.#flushing || !this.#sender || this.#batches >= BATCHES) return;
     this.#flushing = true;
-    process.nextTick(this.#flush);
+    process.nextTick(() => {
+      this.#flushing = false;
+      this.#level = this.#pending.size;
+      this.#flush();
+    });
   }
 
-  readonly #flush = (): void => {
-    this.#flushing = false;
+  #flush(): void {
     while (this.#batches < BATCHES && this.#sender && !this.#closed) {
       const batch = this.#nextBatch();
       if (batch.bodies.length === 0) return;
       void this.#send(this.#sender, batch);
     }
-  };
+  }
 
   #nextBatch(): Batch {
     const batch = new Batch(0, undefined);

@@ -565,17 +565,20 @@ describe('Client', () => {
       assert.deepEqual(batches, [1, 2]);
     });
 
-    it('in two waves where many ask anew in one turn, so that one is at work while the other is asked', async () => {
+    it('by halves where many ask anew in one turn, so that one is at work while the other is asked', async () => {
       new Answerer(connection, 'q', ({ parameters }) => parameters);
       const client = new Client('q', { connection });
-      await client.request('m', 0);
-      batches.splice(0);
-      const all = Promise.all(numbers(128).map((n) => client.request('m', n)));
-      assert.deepEqual(batches.splice(0), [48, 48], 'they are on their way before the turn is over');
+      const ask = (count: number): Promise<unknown[]> => Promise.all(numbers(count).map((n) => client.request('m', n)));
+      await ask(128);
+      assert.deepEqual(batches.splice(0), [128], 'of which none were known');
+      const all = ask(128);
+      assert.deepEqual(batches.splice(0), [64, 64], 'on their way before the turn is over');
       assert.deepEqual(await all, numbers(128));
-      assert.deepEqual(batches.splice(0), [32]);
-      await Promise.all(numbers(47).map((n) => client.request('m', n)));
-      assert.deepEqual(batches, [47]);
+      await ask(63);
+      assert.deepEqual(batches.splice(0), [63], 'less than half');
+      await ask(95);
+      await ask(95);
+      assert.deepEqual(batches, [95, 95], 'too few to be halved');
     });
 
     it('in batches of about 1 MiB', async () => {
