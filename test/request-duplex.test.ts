@@ -639,12 +639,8 @@ describeEach('RequestDuplex', (broker) => {
         write: (_reply, _encoding, next) => next(new Error('on purpose')),
       });
       const duplex = new RequestDuplex(queue, { connection });
-      const source = Readable.from(
-        (async function* () {
-          yield* numbers(5);
-          await new Promise(() => {});
-        })(),
-      );
+      const source = new Readable({ objectMode: true, read: () => {} });
+      for (const n of numbers(5)) source.push(n);
       const running = pipeline(source, duplex, sink);
       await answerer.request(4);
       await answerer.reply(0, 'a');
