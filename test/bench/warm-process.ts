@@ -65,7 +65,8 @@ export class WarmProcess<Task extends object, Result> implements AsyncDisposable
       const [message] = await within(milliseconds, this.#name, heard);
       return message;
     } catch (error) {
-      this.#child.kill('SIGKILL');
+      // It has ended when that is told, so that who asks again is told so, however long it takes to end.
+      await this[Symbol.asyncDispose]();
       throw error;
     } finally {
       over.abort();
